@@ -1,0 +1,32 @@
+"""Floor 2: what keeps a run inside its limits. `graph = guard(build(), POLICY)`; no workflow's word, no vendor's SDK."""
+
+from guards.attempt import remaining
+from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, TimedOut, Transient, Unsafe
+from guards.fallback import closing, fallback
+from guards.gather import gather
+from guards.guard import guard, is_guarded, policy_of
+from guards.loop import loop
+from guards.policy import Policy
+from guards.scope import extend, request_stop
+
+__all__ = [
+    "Interlock",
+    "LimitReached",
+    "Permanent",
+    "Policy",
+    "Refused",
+    "Stopped",
+    "TimedOut",
+    "Transient",
+    "Unsafe",
+    "closing",
+    "extend",
+    "fallback",
+    "gather",
+    "guard",
+    "is_guarded",
+    "loop",
+    "policy_of",
+    "remaining",
+    "request_stop",
+]

@@ -1,0 +1,110 @@
+"""Attempt: one bounded try of one node. It ends on time whatever the node does."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
+from typing import Any
+
+from guards.errors import Stopped, TimedOut
+from guards.ledger import Hold
+from guards.prices import Price
+from guards.scope import Scope
+from state.guarded import Spent
+
+GRACE_SECONDS = 0.1
+"""What a cancelled node gets to clean up; after that it is left behind and its calls are refused."""
+
+current_attempt: ContextVar["Attempt | None"] = ContextVar("interlock_attempt", default=None)
+meter: ContextVar[Any] = ContextVar("interlock_meter", default=None)
+"""LangChain's callback managers pick the handler up from here (see `guards.meter`)."""
+
+
+class Attempt:
+    """The handle of a running try.
+
+    Attributes:
+        scope: The run it belongs to.
+        parent: The attempt of the enclosing graph, when this run is a sub-agent's.
+        deadline: When it must end, in seconds of `time.monotonic()`.
+        spent: What its model calls have used.
+        abandoned: The node swallowed its cancellation and was left behind.
+    """
+
+    def __init__(self, scope: Scope, seconds: float) -> None:
+        self.scope = scope
+        self.parent = current_attempt.get()
+        self.seconds = seconds
+        self.deadline = time.monotonic() + seconds
+        self.spent = Spent()
+        self.holds: dict[Any, list[tuple[Attempt, Hold, Price | None]]] = {}
+        self.open = True
+        self.abandoned = False
+        self._reason = ""
+        self._task: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def chain(self) -> "list[Attempt]":
+        """This attempt and those of the enclosing graphs, inside out."""
+        return [self, *(self.parent.chain() if self.parent else [])]
+
+    def stop(self, reason: str) -> None:
+        """Cancel the node from any thread."""
+        self._reason = self._reason or reason
+        if self._loop is not None and self._task is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def run(self, work: Callable[[], Coroutine[Any, Any, Any]], stoppable: bool) -> Any:
+        """Run the node's body in a task of its own and wait no longer than the attempt may take.
+
+        Raises:
+            TimedOut: The time is over.
+            Stopped: Somebody stopped the run meanwhile.
+        """
+        self._loop = asyncio.get_running_loop()
+        context = copy_context()
+        context.run(current_attempt.set, self)
+        self._task = self._loop.create_task(work(), context=context)
+        if stoppable:
+            self.scope.attempts.add(self)
+        try:
+            return await self._wait(self._task)
+        finally:
+            self.open = False
+            self.scope.attempts.discard(self)
+
+    async def _wait(self, task: asyncio.Task[Any]) -> Any:
+        timeout = None if self.seconds == float("inf") else self.seconds
+        try:
+            done, _ = await asyncio.wait((task,), timeout=timeout)
+        except asyncio.CancelledError:
+            await self._end(task)
+            raise
+        if not done:
+            await self._end(task)
+            raise TimedOut("attempt", self.seconds)
+        if task.cancelled():
+            raise Stopped(self._reason or "the node cancelled itself")
+        return task.result()
+
+    async def _end(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the body; one that swallows the cancellation is left behind."""
+        self.open = False
+        task.cancel()
+        await asyncio.wait((task,), timeout=GRACE_SECONDS)
+        self.abandoned = not task.done()
+        task.add_done_callback(_forget)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Look at the late result of a cancelled task, so that asyncio does not complain about it."""
+    if not task.cancelled():
+        task.exception()
+
+
+def remaining() -> float:
+    """Seconds left to the current attempt, at least 0; infinite outside a guard."""
+    attempt = current_attempt.get()
+    return float("inf") if attempt is None else max(0.0, attempt.deadline - time.monotonic())
+
+

@@ -1,0 +1,93 @@
+"""The guards' errors. Each carries its facts as attributes and says in one line what is wrong and what to do."""
+
+from collections.abc import Sequence
+
+
+class Interlock(Exception):
+    """Base of every error that Interlock raises."""
+
+
+class Refused(Interlock):
+    """Raise it in a node to end the run as refused.
+
+    Args:
+        reason: One line for the person who asked; it becomes the run's `stop_reason`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Permanent(Interlock):
+    """A failure that another attempt cannot mend."""
+
+
+class Transient(Interlock):
+    """A failure that another attempt may mend.
+
+    Args:
+        message: What went wrong.
+        retry_after: Seconds the other side asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TimedOut(Transient):
+    """An attempt that did not end in time.
+
+    Args:
+        limit: Which clock spoke: "attempt" or "run".
+        seconds: How long it was given.
+    """
+
+    def __init__(self, limit: str, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:.3g} s")
+        self.limit = limit
+        self.seconds = seconds
+
+
+class LimitReached(Permanent):
+    """A limit of the run that the next call would pass; the call was not made.
+
+    Args:
+        limit: "calls", "tokens", "dollars" or "price".
+        used: How much is used or held.
+        allowed: How much the policy allows.
+        cure: What to do about it.
+    """
+
+    def __init__(self, limit: str, used: float, allowed: float, cure: str = "") -> None:
+        advice = cure or f"raise Policy({limit}=...) if the run is worth it"
+        super().__init__(f"limit of {allowed:g} {limit} reached ({used:g} used or held): {advice}")
+        self.limit = limit
+        self.used = used
+        self.allowed = allowed
+
+
+class Stopped(Interlock):
+    """The run was told to stop while this node was running.
+
+    Args:
+        reason: Who stopped it and why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unsafe(Interlock):
+    """`guard()` refuses the drawing; every hole is named with its cure.
+
+    Args:
+        holes: What `check` found, one line each.
+    """
+
+    def __init__(self, holes: Sequence[object]) -> None:
+        lines = "\n".join(f"  {hole}" for hole in holes)
+        super().__init__(f"the graph is not safe to run, {len(holes)} hole(s):\n{lines}")
+        self.holes = tuple(holes)

@@ -1,0 +1,294 @@
+"""The guarded node: bounded, counted, never raising, so that every edge and every join behind it fires.
+
+A failure becomes an entry in `run.missing` and the node's fallback, or, where there is none, the end of the run. An
+ending run walks the shortest way out: nodes are passed over, except those that close it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.errors import GraphBubbleUp
+from langgraph.types import Command, Send
+
+from guards.attempt import Attempt, meter
+from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
+from guards.meter import METER, charge_open_holds
+from guards.policy import Policy
+from guards.retry import again, is_transient
+from guards.scope import Scope, claim_thread, enter, stop_request
+from guards.wiring import read_run, resumed_by_person, thread_of, write_run
+from state.guarded import Missing, Run, Spent, Status
+from state.message import current_trace
+
+log = logging.getLogger("interlock")
+
+REASON_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """What the guard knows about one node.
+
+    Attributes:
+        name: Its name in the drawing.
+        body: The author's runnable.
+        policy: Its limits.
+        begin: Makes a run record when the state holds none.
+        targets: The nodes there are, for routes chosen at run time.
+        plain: The fallback, as a runnable.
+        withhold: For cleaners: what to return when cleaning itself failed, so that nothing unclean gets out.
+        closing: Runs in an ending run too.
+        branch: It is a branch of a gathering: its loss does not end the run.
+        optional: Its loss alone does not make the run partial (the join judges).
+        way_out: Where to go when the node, which routes by `Command`, could not say it.
+    """
+
+    name: str
+    body: Runnable[Any, Any]
+    policy: Policy
+    begin: Callable[[], Run]
+    targets: frozenset[str]
+    plain: Runnable[Any, Any] | None = None
+    withhold: Callable[[Any], Any] | None = None
+    closing: bool = False
+    branch: bool = False
+    optional: bool = False
+    way_out: str = ""
+
+
+class GuardedNode:
+    """One execution-independent wrapper around a node's runnable."""
+
+    def __init__(self, plan: NodePlan) -> None:
+        self.plan = plan
+
+    async def __call__(self, state: Any, config: RunnableConfig) -> Any:
+        """Run the node within its limits and add what happened to the run's record."""
+        task = _Task(self.plan, state, config)
+        with _trace(task.run):
+            result = await task.outcome()
+        write_run(config, task.delta())
+        return result
+
+
+class _Task:
+    """One execution of a guarded node."""
+
+    def __init__(self, plan: NodePlan, state: Any, config: RunnableConfig) -> None:
+        self.plan = plan
+        self.state = state
+        self.config = config
+        self.run = read_run(config)
+        self.base = Run() if self.run.id else plan.begin()
+        self.run = self.run if self.run.id else self.base
+        self.began = time.time()
+        self.paused = _paused(self.run, config, self.began)
+        thread, self.place = thread_of(config)
+        self.scope = enter(self.run, thread, plan.policy)
+        self.spent = Spent()
+        self.missing: list[Missing] = []
+        self.stop = ""
+        self.refusal = ""
+
+    async def outcome(self) -> Any:
+        """The node's update, its fallback's, or none."""
+        try:
+            return self._adopt(await self._work())
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            return await self._lost(error)
+
+    async def _work(self) -> Any:
+        self._claim_thread()
+        self._note_stop_request()
+        if not self._ending():
+            return await self._attempts()
+        if self.plan.closing:
+            return await self._close(self.plan.body)
+        return await self._fall_back() if self._may_fall_back() else self._routed(None)
+
+    async def _attempts(self) -> Any:
+        try:
+            return await self._attempt(self.plan.body)
+        except Exception as error:
+            if self.plan.policy.attempts == 1 or not is_transient(error):
+                raise
+            return await again(
+                lambda: self._attempt(self.plan.body), error, self.plan.policy.attempts, self._patience
+            )
+
+    async def _attempt(self, body: Runnable[Any, Any]) -> Any:
+        """One try of the node, no longer than its time-out and what the run has left."""
+        left = self._left(self.plan.closing)
+        seconds = _least(self.plan.policy.timeout, left)
+        if seconds <= 0:
+            raise TimedOut("run", self.plan.policy.seconds or 0.0)
+        try:
+            return await self._bounded(body, seconds, stoppable=not self.plan.closing)
+        except TimedOut as error:
+            error.limit = "run" if self._left(self.plan.closing) <= 0 else error.limit
+            raise
+
+    async def _close(self, body: Runnable[Any, Any]) -> Any:
+        """One try in an ending run: half of what is left, so that the next closing node has time too."""
+        return await self._bounded(body, _least(self.plan.policy.timeout, max(0.05, self._left(True) / 2)), False)
+
+    async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
+        attempt = Attempt(self.scope, seconds)
+
+        async def work() -> Any:
+            meter.set(METER)
+            return await body.ainvoke(self.state, self.config)
+
+        try:
+            return await attempt.run(work, stoppable)
+        finally:
+            charge_open_holds(attempt)
+            self.spent = self.spent + attempt.spent
+            if attempt.abandoned:
+                log.warning("node left behind", extra={"node": self.plan.name, "trace_id": self.run.trace_id})
+
+    async def _lost(self, error: Exception) -> Any:
+        """The node's own way failed: record it, end the run if it must end, take the fallback if there is one."""
+        self._record(error)
+        if self.plan.withhold is not None:
+            return self._routed(self.plan.withhold(self.state))
+        return await self._fall_back() if self._may_fall_back() else self._routed(None)
+
+    async def _fall_back(self) -> Any:
+        assert self.plan.plain is not None
+        if self._ending() and not self.missing:
+            self._note(Missing(what=self.plan.name, status="stopped", reason=self._why_ending()))
+        try:
+            return self._routed(self._adopt(await self._close(self.plan.plain)))
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            self._note(_missing(f"{self.plan.name} (fallback)", error, self._elapsed()))
+            self.stop = self.stop or f"{self.plan.name}: its fallback failed too: {_line(error)}"
+            return self._routed(None)
+
+    def _routed(self, result: Any) -> Any:
+        """Name the way out for a node whose own routing was lost with it."""
+        if not self.plan.way_out or isinstance(result, Command):
+            return result
+        return Command(update=result, goto=self.plan.way_out)
+
+    def _record(self, error: Exception) -> None:
+        if isinstance(error, Refused):
+            self.refusal = error.reason[:REASON_LENGTH]
+            return
+        self._note(_missing(self.plan.name, error, self._elapsed(), self.plan.optional))
+        log.warning(
+            "node lost", extra={"node": self.plan.name, "trace_id": self.run.trace_id, "error": type(error).__name__}
+        )
+        self._note_stop_request()
+        if isinstance(error, TimedOut) and error.limit == "run":
+            self.stop = self.stop or f"time limit of {self.plan.policy.seconds:g} s reached"
+        elif not (self.plan.branch or self.plan.plain or self.plan.withhold or self._ending()):
+            self.stop = f"{self.plan.name}: {_line(error)}"
+
+    def _adopt(self, result: Any) -> Any:
+        """Check the routes in a result, and take over the record of a guarded sub-agent."""
+        _check_routes(result, self.plan.targets)
+        if isinstance(result, dict) and isinstance(inner := result.get("run"), Run) and inner.id != self.run.id:
+            result = {key: value for key, value in result.items() if key != "run"}
+            for entry in inner.missing:
+                self._note(entry.model_copy(update={"what": f"{self.plan.name}/{entry.what}"}))
+            if inner.ending:
+                status: Status = "refused" if inner.refusal else "stopped"
+                self._note(Missing(what=self.plan.name, status=status, reason=inner.stop_reason))
+        return result
+
+    def delta(self) -> Run:
+        """What this execution adds to the run's record."""
+        elapsed = max(0.0, time.time() - self.run.started - self.paused)
+        spent = self.spent.model_copy(update={"seconds": elapsed})
+        changes: dict[str, Any] = {"spent": self.base.spent + spent, "paused": self.paused}
+        if self.missing or self.stop or self.refusal:
+            changes.update(missing=tuple(self.missing), stop=self.stop, refusal=self.refusal)
+        return self.base.model_copy(update=changes)
+
+    def _claim_thread(self) -> None:
+        older = claim_thread(self.scope, self.place)
+        if older is not None:
+            raise Refused(f"run {older.id} is using this thread: wait for it or take another thread_id")
+
+    def _note_stop_request(self) -> None:
+        request = stop_request(self.scope)
+        if request is not None and not self.run.ending:
+            self.stop = request.reason
+
+    def _note(self, entry: Missing) -> None:
+        self.missing.append(entry)
+
+    def _ending(self) -> bool:
+        return self.run.ending or bool(self.stop or self.refusal)
+
+    def _why_ending(self) -> str:
+        return self.run.stop or self.stop
+
+    def _may_fall_back(self) -> bool:
+        return self.plan.plain is not None and not (self.run.refusal or self.refusal)
+
+    def _left(self, closing: bool) -> float:
+        return self.scope.deadline(closing, self.paused) - time.time()
+
+    def _patience(self) -> float:
+        return _least(self.plan.policy.timeout, self._left(self.plan.closing))
+
+    def _elapsed(self) -> float:
+        return round(time.time() - self.began, 3)
+
+
+def _missing(what: str, error: Exception, seconds: float, optional: bool = False) -> Missing:
+    status: Status = "timed out" if isinstance(error, TimedOut) else "stopped" if isinstance(error, Stopped) else "failed"
+    return Missing(what=what, status=status, reason=_line(error), seconds=seconds, optional=optional)
+
+
+def _line(error: BaseException) -> str:
+    """One line about an error. Texts of foreign errors may hold anything, so only their kind is told."""
+    text = str(error) if isinstance(error, Interlock) else _kind(error)
+    return " ".join(text.split())[:REASON_LENGTH]
+
+
+def _kind(error: BaseException) -> str:
+    status = getattr(error, "status_code", None)
+    return f"{type(error).__name__}{f' (HTTP {status})' if status else ''}"
+
+
+def _least(timeout: float | None, left: float) -> float:
+    return left if timeout is None else min(timeout, left)
+
+
+def _paused(run: Run, config: RunnableConfig, now: float) -> float:
+    """Seconds that the run has waited for a person: they do not count against its deadline."""
+    if not resumed_by_person(config):
+        return run.paused
+    return max(run.paused, now - run.started - run.spent.seconds)
+
+
+def _check_routes(result: Any, targets: frozenset[str]) -> None:
+    """LangGraph ignores a route to a node that does not exist and ends the run as a success."""
+    if isinstance(result, Command) and result.goto and result.graph is None:
+        goto = result.goto if isinstance(result.goto, (list, tuple)) else (result.goto,)
+        wanted = {step.node if isinstance(step, Send) else step for step in goto}
+        if unknown := wanted - targets:
+            raise Permanent(f"routes to {sorted(map(str, unknown))}, which are no nodes of this graph")
+
+
+@contextmanager
+def _trace(run: Run) -> Iterator[None]:
+    token = current_trace.set(run.trace_id)
+    try:
+        yield
+    finally:
+        current_trace.reset(token)
+
+

@@ -1,0 +1,144 @@
+"""Scope: the live side of a run in this process. It exists while somebody works for the run and leaves nothing behind.
+
+What must last (times, counts, money) is in the state's `run` record; a scope is made from it and can be made again, so
+a resumed run and a running one are the same thing. Scopes are found by run id or by thread id.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, WeakValueDictionary
+
+from guards.ledger import Ledger
+from guards.policy import Policy
+from state.guarded import Run
+
+if TYPE_CHECKING:
+    from guards.attempt import Attempt
+
+REQUESTS_KEPT = 1_000
+STOP_SECONDS = 1.5
+"""What the closing nodes together may take after a stop was requested."""
+
+
+@dataclass
+class StopRequest:
+    """Somebody wants a run to end now."""
+
+    reason: str
+    at: float
+
+
+@dataclass(eq=False)
+class Scope:
+    """One run, as long as a node of it is active here.
+
+    Attributes:
+        run: The record when the scope was made; `run.id` is its name.
+        thread: The thread id, empty without a checkpointer.
+        policy: The graph's limits.
+        ledger: The run's books.
+        attempts: Attempts that are running now.
+    """
+
+    run: Run
+    thread: str
+    policy: Policy
+    ledger: Ledger
+    attempts: "WeakSet[Attempt]" = field(default_factory=WeakSet)
+
+    def deadline(self, closing: bool, paused: float) -> float:
+        """When work must end, in seconds since the epoch; infinite without a deadline."""
+        end = float("inf") if self.run.deadline is None else self.run.deadline + paused + _extended(self)
+        request = stop_request(self)
+        if request is not None:
+            end = min(end, request.at + STOP_SECONDS)
+        return end if closing else end - self.policy.closing_seconds
+
+
+_scopes: "WeakValueDictionary[str, Scope]" = WeakValueDictionary()
+_threads: "WeakValueDictionary[str, Scope]" = WeakValueDictionary()
+_requests: "OrderedDict[str, StopRequest]" = OrderedDict()
+_extensions: "OrderedDict[str, float]" = OrderedDict()
+_lock = threading.Lock()
+
+
+
+def enter(run: Run, thread: str, policy: Policy) -> Scope:
+    """The run's live scope, made from its record when nobody holds one."""
+    with _lock:
+        scope = _scopes.get(run.id)
+        if scope is None:
+            scope = Scope(run, thread, policy, Ledger(policy, run.spent))
+            _scopes[run.id] = scope
+        return scope
+
+
+def claim_thread(scope: Scope, key: str) -> Run | None:
+    """Take the thread for this run; returns the older run that is using it now, if there is one."""
+    if not key:
+        return None
+    with _lock:
+        other = _threads.get(key)
+        if other is None or other.run.id == scope.run.id or not other.attempts:
+            _threads[key] = scope
+            return None
+        if other.run.started > scope.run.started:
+            _threads[key] = scope
+            return None
+        return other.run
+
+
+def request_stop(name: str, reason: str) -> bool:
+    """End a run now: running nodes are cancelled, closing nodes and fallbacks finish within `STOP_SECONDS`.
+
+    Args:
+        name: The run's id or its thread id.
+        reason: One line; it becomes the run's `stop_reason`.
+
+    Returns:
+        Whether a node of that run was active in this process. If none was, the run ends at its next node.
+    """
+    with _lock:
+        _keep(_requests, name, StopRequest(reason, time.time()))
+        scopes = [scope for scope in _scopes.values() if name in (scope.run.id, scope.thread)]
+    for scope in scopes:
+        for attempt in list(scope.attempts):
+            attempt.stop(reason)
+    return any(scope.attempts for scope in scopes)
+
+
+def stop_request(scope: Scope) -> StopRequest | None:
+    """The pending stop request for this run, if any."""
+    return _requests.get(scope.run.id) or (_requests.get(scope.thread) if scope.thread else None)
+
+
+def forget_stop(name: str) -> None:
+    """Withdraw a stop request: a new run begins on that thread, or an old one is resumed."""
+    with _lock:
+        _requests.pop(name, None)
+
+
+def extend(name: str, seconds: float) -> None:
+    """Give a run more time in this process (its deadline otherwise survives a resume).
+
+    Args:
+        name: The run's id or its thread id.
+        seconds: Added to the deadline.
+    """
+    with _lock:
+        _keep(_extensions, name, seconds)
+
+
+def _extended(scope: Scope) -> float:
+    return _extensions.get(scope.run.id, 0.0) or _extensions.get(scope.thread, 0.0)
+
+
+def _keep(table: OrderedDict[str, Any], name: str, value: Any) -> None:
+    """Remember one entry; the oldest goes when there are too many."""
+    table[name] = value
+    table.move_to_end(name)
+    while len(table) > REQUESTS_KEPT:
+        table.popitem(last=False)

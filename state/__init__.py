@@ -1,0 +1,1 @@
+"""Floor 1: what crosses an edge. Typed, serializable records, their reducers and the run's context."""

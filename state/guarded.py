@@ -1,0 +1,114 @@
+"""What the guards keep in a graph's state: one record of the run, under the key `run`.
+
+A node or a router never overwrites the record: it returns a delta and `join` adds it, so parallel branches and
+resumed tasks cannot lose each other's entries. The outcome is computed from the facts, hence valid at any moment.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+from typing_extensions import TypedDict
+
+Outcome = Literal["complete", "partial", "refused", "stopped"]
+Status = Literal["ok", "failed", "timed out", "refused", "skipped", "stopped"]
+
+MISSING_KEPT = 200
+"""Entries of `missing` that one run keeps; the later ones are counted in `missing_dropped`."""
+
+
+class Spent(BaseModel):
+    """What a run has used so far. Counts add up over nodes; `seconds` is the time since the run began."""
+
+    model_config = ConfigDict(frozen=True)
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, more: "Spent") -> "Spent":
+        return Spent(
+            calls=self.calls + more.calls,
+            input_tokens=self.input_tokens + more.input_tokens,
+            output_tokens=self.output_tokens + more.output_tokens,
+            dollars=self.dollars + more.dollars,
+            seconds=max(self.seconds, more.seconds),
+        )
+
+
+class Missing(BaseModel):
+    """One thing that the run should have had and has not, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str = Field(description="The node, source, file or limit.")
+    status: Status = "failed"
+    reason: str = ""
+    seconds: float = 0.0
+    optional: bool = Field(default=False, description="True: worth telling, but the run may call itself complete.")
+
+
+class Run(BaseModel):
+    """The record of one run; also, with most fields left empty, a delta to it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = ""
+    trace_id: str = ""
+    graph: str = ""
+    started: float = Field(default=0.0, description="Seconds since the epoch; survives a resume.")
+    deadline: float | None = Field(default=None, description="Seconds since the epoch; None: no deadline.")
+    spent: Spent = Spent()
+    rounds: dict[str, int] = Field(default_factory=dict, description="Rounds of each loop that is under way.")
+    missing: tuple[Missing, ...] = ()
+    missing_dropped: int = 0
+    paused: float = Field(default=0.0, description="Seconds spent waiting for a person; they move the deadline.")
+    stop: str = Field(default="", description="Why the run was told to end early; the first reason stays.")
+    refusal: str = Field(default="", description="Why the run was refused; the first reason stays.")
+
+    @property
+    def ending(self) -> bool:
+        """Whether the run is on its way out: nodes that do not close it are passed over."""
+        return bool(self.stop or self.refusal)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended, or would end if nothing more happened."""
+        if self.refusal:
+            return "refused"
+        if self.stop:
+            return "stopped"
+        return "partial" if any(not entry.optional for entry in self.missing) else "complete"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def stop_reason(self) -> str:
+        """One line that says why the run is not complete; empty when it is."""
+        reasons = [self.refusal, self.stop, *(f"{m.what}: {m.reason or m.status}" for m in self.missing if not m.optional)]
+        return next(filter(None, reasons), "")
+
+
+def join(run: Run, new: Run) -> Run:
+    """Reducer: add a delta to the record, or begin a new record when the delta carries another run's id."""
+    if new.id and new.id != run.id:
+        return new
+    missing = list(dict.fromkeys((*run.missing, *new.missing)))
+    return run.model_copy(
+        update={
+            "spent": run.spent + new.spent,
+            "rounds": {**run.rounds, **{k: run.rounds.get(k, 0) + n for k, n in new.rounds.items()}},
+            "missing": tuple(missing[:MISSING_KEPT]),
+            "missing_dropped": run.missing_dropped + new.missing_dropped + max(0, len(missing) - MISSING_KEPT),
+            "paused": max(run.paused, new.paused),
+            "stop": run.stop or new.stop,
+            "refusal": run.refusal or new.refusal,
+        }
+    )
+
+
+class Guarded(TypedDict, total=False):
+    """The one state key that `guard()` needs; inherit it to name the key in your own schemas."""
+
+    run: Annotated[Run, join]
