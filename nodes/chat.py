@@ -1,0 +1,101 @@
+"""Chat: the one model class, `ChatOpenAI` without its traps. Heavy to import; `nodes.models` does it when needed.
+
+What it adds: a total time (ChatOpenAI's own time-out is per read), a bound on the reply's size, an HTTP client for each
+event loop (`nodes.chat_http`), and errors that say what to do and hold no key (`nodes.chat_errors`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from guards import remaining
+from nodes.chat_errors import ModelDown, ModelRefused, plain
+from nodes.chat_http import http_client
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+TOTAL_SECONDS = 120.0
+"""For a whole call outside a guard; inside one it is what remains of the attempt."""
+
+REPLY_CHARACTERS = 200_000
+
+
+class Chat(ChatOpenAI):
+    """An OpenAI-compatible chat model that ends on time, in any event loop, and fails in plain words."""
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        """One whole reply. Raises `ModelDown` or `ModelRefused`."""
+        try:
+            async with asyncio.timeout_at(_deadline()):
+                result = await super()._agenerate(messages, stop, run_manager, **kwargs)
+            _check_size(sum(len(generation.text) for generation in result.generations))
+            if result.generations:
+                return result
+            failure: Exception = ModelDown("the model server's reply holds no choices")
+        except Exception as error:
+            failure = self._plain(error)
+        raise failure
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        """The reply in pieces. Raises `ModelDown` or `ModelRefused`."""
+        deadline, size, failure = _deadline(), 0, None
+        async with aclosing(super()._astream(*args, **kwargs)) as pieces:  # type: ignore[type-var]
+            while failure is None:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        piece = await anext(pieces)
+                    size += len(piece.text)
+                    _check_size(size)
+                except StopAsyncIteration:
+                    return
+                except Exception as error:
+                    failure = self._plain(error)
+                else:
+                    yield piece
+        raise failure
+
+    def _plain(self, error: Exception) -> Exception:
+        """The error as we raise it; made outside of `except`, so that no traceback drags the SDK's text along."""
+        key = self.openai_api_key
+        return plain(error, key.get_secret_value() if isinstance(key, SecretStr) else "")
+
+
+def _deadline() -> float:
+    """When the call must be over, on the running loop's clock."""
+    left = remaining()
+    return asyncio.get_running_loop().time() + (TOTAL_SECONDS if left == float("inf") else left)
+
+
+def _check_size(characters: int) -> None:
+    if characters > REPLY_CHARACTERS:
+        raise ModelRefused(f"the model's reply is longer than {REPLY_CHARACTERS:,} characters; it was dropped")
+
+
+def chat(model: str, *, key: str, base_url: str | None, **more: Any) -> Chat:
+    """Make a model. `more` are fields of `ChatOpenAI`, such as `temperature`."""
+    timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+    return Chat(
+        model=model,
+        api_key=SecretStr(key),
+        base_url=base_url,
+        timeout=timeout,
+        stream_chunk_timeout=READ_SECONDS,
+        max_retries=0,
+        stream_usage=True,
+        http_async_client=http_client(),
+        **more,
+    )
