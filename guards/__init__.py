@@ -1,4 +1,4 @@
-"""Floor 2: what keeps a run inside its limits. `graph = guard(build(), POLICY)`; no workflow's word, no vendor's SDK."""
+"""Floor 2: what keeps a run in its limits: `graph = guard(build(), POLICY)`. No workflow's word, no vendor's SDK."""
 
 from guards.attempt import remaining
 from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, TimedOut, Transient, Unsafe

@@ -106,5 +106,3 @@ def remaining() -> float:
     """Seconds left to the current attempt, at least 0; infinite outside a guard."""
     attempt = current_attempt.get()
     return float("inf") if attempt is None else max(0.0, attempt.deadline - time.monotonic())
-
-

@@ -59,12 +59,14 @@ def gather(
         required: Names of branches that must be among those.
 
     Raises:
-        ValueError: `over` without `at_most`, or with more than one worker.
+        ValueError: `over` without `at_most`, with more than one worker or with a quorum.
     """
     join = _name(graph, into)
     starts = [start] if isinstance(start, str) else list(start)
     several = [branches] if isinstance(branches, str) or callable(branches) else list(branches)
     names = [_name(graph, branch) for branch in several]
+    if over is not None and (min_ok is not None or required):
+        raise ValueError("gather(..., over=...) counts no quorum: let the join look at what came back")
     if over is None:
         _side_by_side(graph, starts, names, join)
     else:
@@ -101,7 +103,7 @@ def _over_items(
     at_most: int | None,
 ) -> None:
     if at_most is None or at_most < 1:
-        raise ValueError(f"gather(..., over=...) into '{join}' has no cap: say at_most=N, the most items to run at once")
+        raise ValueError(f"gather(..., over=...) into '{join}' has no cap: say at_most=N, the most items to run")
     if len(names) != 1 or inspect.iscoroutinefunction(over):
         raise ValueError("gather(..., over=...) takes one worker and a plain function that returns its inputs")
     for start in starts:

@@ -91,7 +91,11 @@ def _compile(builder: Builder, policy: Policy, name: str | None, own: Mapping[st
 def _wrapped(builder: Builder, policy: Policy, name: str, own: Mapping[str, Policy]) -> Builder:
     """A copy of the drawing with guarded nodes and routers."""
     copied = copy.copy(builder)
-    copied.schemas, copied.channels, copied.managed = dict(builder.schemas), dict(builder.channels), dict(builder.managed)
+    copied.schemas, copied.channels, copied.managed = (
+        dict(builder.schemas),
+        dict(builder.channels),
+        dict(builder.managed),
+    )
     copied._add_schema(Guarded)
     said, away = words(builder), distances(builder)
     policies = {**said.policies, **own}
@@ -112,7 +116,9 @@ def _node(
     function = _function(spec.runnable)
     plain = getattr(function, "fallback", None)
     gathering = next((g for g in said.gatherings if name in g.branches), None)
-    routed = bool(spec.ends) and not builder.branches.get(name) and name not in {start for start, _ in builder._all_edges}
+    routed = (
+        bool(spec.ends) and not builder.branches.get(name) and name not in {start for start, _ in builder._all_edges}
+    )
     plan = NodePlan(
         name=name,
         body=spec.runnable,
@@ -125,6 +131,7 @@ def _node(
         branch=gathering is not None,
         optional=gathering is not None and gathering.min_ok is not None and name not in gathering.required,
         way_out=nearest(list(spec.ends), away) if routed else "",
+        quorums=tuple(g for g in said.gatherings if g.into == name and g.min_ok),
     )
     return node_runnable(name, GuardedNode(plan).__call__)
 

@@ -20,8 +20,9 @@ from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
 from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.retry import again, is_transient
-from guards.scope import Scope, claim_thread, enter, stop_request
+from guards.scope import claim_thread, enter, stop_request
 from guards.wiring import read_run, resumed_by_person, thread_of, write_run
+from guards.words import Gathering
 from state.guarded import Missing, Run, Spent, Status
 from state.message import current_trace
 
@@ -46,6 +47,7 @@ class NodePlan:
         branch: It is a branch of a gathering: its loss does not end the run.
         optional: Its loss alone does not make the run partial (the join judges).
         way_out: Where to go when the node, which routes by `Command`, could not say it.
+        quorums: The gatherings that it joins and that state a quorum.
     """
 
     name: str
@@ -59,6 +61,7 @@ class NodePlan:
     branch: bool = False
     optional: bool = False
     way_out: str = ""
+    quorums: tuple[Gathering, ...] = ()
 
 
 class GuardedNode:
@@ -107,6 +110,7 @@ class _Task:
     async def _work(self) -> Any:
         self._claim_thread()
         self._note_stop_request()
+        self._count_quorums()
         if not self._ending():
             return await self._attempts()
         if self.plan.closing:
@@ -119,9 +123,7 @@ class _Task:
         except Exception as error:
             if self.plan.policy.attempts == 1 or not is_transient(error):
                 raise
-            return await again(
-                lambda: self._attempt(self.plan.body), error, self.plan.policy.attempts, self._patience
-            )
+            return await again(lambda: self._attempt(self.plan.body), error, self.plan.policy.attempts, self._patience)
 
     async def _attempt(self, body: Runnable[Any, Any]) -> Any:
         """One try of the node, no longer than its time-out and what the run has left."""
@@ -163,7 +165,7 @@ class _Task:
 
     async def _fall_back(self) -> Any:
         assert self.plan.plain is not None
-        if self._ending() and not self.missing:
+        if self._ending() and not any(entry.what == self.plan.name for entry in self.missing):
             self._note(Missing(what=self.plan.name, status="stopped", reason=self._why_ending()))
         try:
             return self._routed(self._adopt(await self._close(self.plan.plain)))
@@ -225,6 +227,15 @@ class _Task:
         if request is not None and not self.run.ending:
             self.stop = request.reason
 
+    def _count_quorums(self) -> None:
+        """The join of a gathering says so when too few of its branches came back."""
+        lost = {entry.what for entry in self.run.missing}
+        for gathering in self.plan.quorums:
+            ok = sum(branch not in lost for branch in gathering.branches)
+            if ok < (gathering.min_ok or 0):
+                reason = f"{ok} of {len(gathering.branches)} branches came back, {gathering.min_ok} are needed"
+                self._note(Missing(what=f"quorum of {self.plan.name}", reason=reason))
+
     def _note(self, entry: Missing) -> None:
         self.missing.append(entry)
 
@@ -248,7 +259,9 @@ class _Task:
 
 
 def _missing(what: str, error: Exception, seconds: float, optional: bool = False) -> Missing:
-    status: Status = "timed out" if isinstance(error, TimedOut) else "stopped" if isinstance(error, Stopped) else "failed"
+    status: Status = (
+        "timed out" if isinstance(error, TimedOut) else "stopped" if isinstance(error, Stopped) else "failed"
+    )
     return Missing(what=what, status=status, reason=_line(error), seconds=seconds, optional=optional)
 
 
@@ -290,5 +303,3 @@ def _trace(run: Run) -> Iterator[None]:
         yield
     finally:
         current_trace.reset(token)
-
-

@@ -47,7 +47,9 @@ class Policy:
         for name in ("seconds", "timeout", "attempts", "rounds", "fan_out", "reply_tokens"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise ValueError(f"Policy({name}={value!r}): must be more than 0, or None for off where that is allowed")
+                raise ValueError(
+                    f"Policy({name}={value!r}): must be more than 0, or None for off where that is allowed"
+                )
         for name in ("calls", "tokens", "dollars", "wind_down"):
             value = getattr(self, name)
             if value is not None and not value >= 0:

@@ -25,7 +25,9 @@ def price_of(model: str, stated: Mapping[str, Price], hint: object = None) -> Pr
 
 def unknown_price(model: str) -> LimitReached:
     """The error for a model that would spend money nobody can count."""
-    cure = f"no price is known for model '{model}': set Policy(prices={{'{model}': (input, output)}}), or INTERLOCK_PRICE"
+    cure = (
+        f"no price is known for model '{model}': set Policy(prices={{'{model}': (input, output)}}), or INTERLOCK_PRICE"
+    )
     return LimitReached("price", 0, 0, cure)
 
 

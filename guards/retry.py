@@ -53,7 +53,9 @@ async def again(
     """
     from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-    backoff = wait_exponential_jitter(initial=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS, jitter=FIRST_WAIT_SECONDS)
+    backoff = wait_exponential_jitter(
+        multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS, jitter=FIRST_WAIT_SECONDS
+    )
     errors = [first]
 
     def wait(state: RetryCallState) -> float:
@@ -88,5 +90,3 @@ def _status(error: BaseException) -> int | None:
 def _is_transport_error(error: BaseException) -> bool:
     """HTTP clients' own errors by name, so that no client has to be imported here."""
     return any(kind.__name__ in ("TransportError", "ProtocolError") for kind in type(error).__mro__)
-
-

@@ -65,7 +65,6 @@ _extensions: "OrderedDict[str, float]" = OrderedDict()
 _lock = threading.Lock()
 
 
-
 def enter(run: Run, thread: str, policy: Policy) -> Scope:
     """The run's live scope, made from its record when nobody holds one."""
     with _lock:

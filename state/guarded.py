@@ -86,7 +86,11 @@ class Run(BaseModel):
     @property
     def stop_reason(self) -> str:
         """One line that says why the run is not complete; empty when it is."""
-        reasons = [self.refusal, self.stop, *(f"{m.what}: {m.reason or m.status}" for m in self.missing if not m.optional)]
+        reasons = [
+            self.refusal,
+            self.stop,
+            *(f"{m.what}: {m.reason or m.status}" for m in self.missing if not m.optional),
+        ]
         return next(filter(None, reasons), "")
 
 

@@ -1,0 +1,54 @@
+"""Research: clean the question, plan, collect from all sources at once, merge, look again, write, review, publish."""
+
+from langgraph.graph import END, START, StateGraph
+from nodes.follow_up import follow_up
+from nodes.merge import merge
+from nodes.publish import publish
+from nodes.sources.database import database
+from nodes.sources.documents import documents
+from nodes.sources.web import web
+from nodes.write import assemble, write
+
+from guards import INPUT, OUTPUT, Policy, clean, closing, fallback, gather, guard, loop
+from nodes.plan import plan, plan_by_rule
+from nodes.review import review, verify
+from state.research import Brief, Context, Gathered, Question, Research, Result
+
+POLICY = Policy(seconds=300, timeout=30, attempts=2, calls=40, dollars=1.00)
+SOURCES = POLICY.but(timeout=60, attempts=1)
+
+
+def looked_twice(state: Gathered) -> bool:
+    """The second round has been collected, or there was nothing to look up."""
+    return bool(state.get("followed")) or not state.get("evidence")
+
+
+def approved(state: Brief) -> bool:
+    """The reviewer has no objection."""
+    return "review" in state and state["review"].approved
+
+
+def build() -> StateGraph[Research, Context, Question, Result]:
+    """The drawing, unguarded."""
+    graph = StateGraph(Research, input_schema=Question, output_schema=Result, context_schema=Context)
+    graph.add_node("clean_input", clean(INPUT, "question"))
+    graph.add_node("plan", fallback(plan, plan_by_rule))
+    graph.add_node("merge", closing(merge))
+    graph.add_node("follow_up", follow_up)
+    graph.add_node("write", fallback(write, assemble))
+    graph.add_node("review", fallback(review, verify))
+    graph.add_node("publish", closing(publish))
+    graph.add_node("clean_output", clean(OUTPUT, "answer"))
+
+    graph.add_edge(START, "clean_input")
+    graph.add_edge("clean_input", "plan")
+    gather(graph, ["plan", "follow_up"], [documents, database, web], into="merge", policy=SOURCES, min_ok=0)
+    loop(graph, "merge", back_to="follow_up", until=looked_twice, at_most=2, then="write", enough=True)
+    graph.add_edge("write", "review")
+    loop(graph, "review", back_to="write", until=approved, at_most=3, then="publish")
+    graph.add_edge("publish", "clean_output")
+    graph.add_edge("clean_output", END)
+    return graph
+
+
+graph = guard(build(), POLICY, name="research")

@@ -1,0 +1,114 @@
+"""A loop ends: at its condition, at its limit, with its run; the count is in the state."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kit import LOOSE, Log, says
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphRecursionError
+from langgraph.graph import END, START, StateGraph
+
+from guards import Policy, guard, loop
+
+
+def drawing(until: Callable[[Any], bool], **said: Any) -> Any:
+    graph: Any = StateGraph(Log)
+    graph.add_node("write", says("write"))
+    graph.add_node("review", says("review"))
+    graph.add_edge(START, "write")
+    graph.add_edge("write", "review")
+    loop(graph, "review", back_to="write", until=until, then=END, **said)
+    return graph
+
+
+def never(state: Log) -> bool:
+    return False
+
+
+async def run(graph: Any) -> dict[str, Any]:
+    return await graph.ainvoke({"log": []})  # type: ignore[no-any-return]
+
+
+async def test_third_rejection_ends_the_loop() -> None:
+    result = await run(guard(drawing(never), LOOSE))
+    assert result["log"] == ["write", "review"] * 3
+    assert result["run"].outcome == "partial"
+    assert result["run"].stop_reason == "review: not settled after 3 of 3 rounds"
+
+
+async def test_bare_a_reviewer_that_never_approves_goes_on_for_ever() -> None:
+    with pytest.raises(GraphRecursionError):
+        await drawing(never).compile().ainvoke({"log": []}, {"recursion_limit": 60})
+
+
+async def test_approval_ends_the_loop_at_once() -> None:
+    result = await run(guard(drawing(lambda state: len(state["log"]) >= 4), LOOSE))
+    assert result["log"] == ["write", "review"] * 2 and result["run"].outcome == "complete"
+
+
+@pytest.mark.parametrize(("said", "rounds"), [({"at_most": 1}, 1), ({"at_most": 5}, 5), ({}, 2)])
+async def test_the_limit_is_the_loops_own_or_the_policys(said: Any, rounds: int) -> None:
+    result = await run(guard(drawing(never, **said), LOOSE.but(rounds=2)))
+    assert result["log"].count("review") == rounds
+
+
+async def test_running_out_of_rounds_is_no_loss_where_the_drawing_says_it_is_enough() -> None:
+    assert (await run(guard(drawing(never, enough=True), LOOSE)))["run"].outcome == "complete"
+
+
+async def test_a_condition_that_raises_ends_the_loop_and_the_run_says_so() -> None:
+    def broken(state: Log) -> bool:
+        raise KeyError("secret")
+
+    result = await run(guard(drawing(broken), LOOSE))
+    assert result["log"] == ["write", "review"]
+    assert result["run"].outcome == "stopped" and "router after 'review'" in result["run"].stop_reason
+
+
+async def test_rounds_survive_a_resume() -> None:
+    gate, reviews = asyncio.Event(), 0
+
+    async def review(state: Log) -> Any:
+        nonlocal reviews
+        reviews += 1
+        if reviews == 3:
+            await gate.wait()
+        return {"log": ["review"]}
+
+    graph: Any = StateGraph(Log)
+    graph.add_node("write", says("write"))
+    graph.add_node("review", review)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", "review")
+    loop(graph, "review", back_to="write", until=never, then=END)
+    guarded = guard(graph, LOOSE).copy(update={"checkpointer": InMemorySaver()})
+    config: Any = {"configurable": {"thread_id": "t"}}
+    task = asyncio.create_task(guarded.ainvoke({"log": []}, config, durability="sync"))
+    while reviews < 3:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (await guarded.aget_state(config)).values["run"].rounds == {"review": 2}
+    gate.set()
+    assert (await guarded.ainvoke(None, config))["log"].count("review") == 3
+
+
+async def test_nested_loops_stay_inside_the_product_of_their_limits() -> None:
+    graph: Any = StateGraph(Log)
+    for name in ("outer", "inner", "inner_end", "outer_end"):
+        graph.add_node(name, says(name))
+    graph.add_edge(START, "outer")
+    graph.add_edge("outer", "inner")
+    graph.add_edge("inner", "inner_end")
+    loop(graph, "inner_end", back_to="inner", until=never, at_most=3, then="outer_end")
+    loop(graph, "outer_end", back_to="outer", until=never, at_most=2, then=END)
+    assert (await run(guard(graph, LOOSE)))["log"].count("inner") == 6
+
+
+def test_a_loop_of_no_round_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        drawing(never, at_most=0)
+    with pytest.raises(ValueError):
+        Policy(rounds=0)
