@@ -7,11 +7,11 @@ from nodes.publish import publish
 from nodes.sources.database import database
 from nodes.sources.documents import documents
 from nodes.sources.web import web
-from nodes.write import assemble, write
 
 from guards import INPUT, OUTPUT, Policy, clean, closing, fallback, gather, guard, loop
 from nodes.plan import plan, plan_by_rule
 from nodes.review import review, verify
+from nodes.write import assemble, write
 from state.research import Brief, Context, Gathered, Question, Research, Result
 
 POLICY = Policy(seconds=300, timeout=30, attempts=2, calls=40, dollars=1.00)

@@ -51,35 +51,31 @@ async def again(
         attempts: Attempts in all, the first included.
         patience: Seconds that may be waited now; a longer wait is not begun and the last error is raised.
     """
-    from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+    from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-    backoff = wait_exponential_jitter(
-        multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS, jitter=FIRST_WAIT_SECONDS
-    )
-    errors = [first]
+    backoff = wait_random_exponential(FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS)
+    # The first attempt was made outside, where a run that goes well does not pay for any of this.
+    made: list[BaseException] = [first]
 
     def wait(state: RetryCallState) -> float:
-        asked = retry_after(errors[-1])
+        asked = retry_after(_error(state))
         return backoff(state) if asked is None else asked
 
-    def hopeless(state: RetryCallState) -> bool:
-        return not is_transient(errors[-1]) or (state.upcoming_sleep or wait(state)) >= patience()
+    def enough(state: RetryCallState) -> bool:
+        hopeless = not is_transient(_error(state)) or state.upcoming_sleep >= patience()
+        return hopeless or stop_after_attempt(attempts)(state)
 
     async def step() -> Any:
-        # The first attempt was made outside, where a run that goes well does not pay for any of this.
-        if step_count.pop():
-            raise first
-        try:
-            return await work()
-        except Exception as error:
-            errors.append(error)
-            raise
+        if made:
+            raise made.pop()
+        return await work()
 
-    step_count = [False] * attempts + [True]
-    retrying = AsyncRetrying(
-        stop=stop_after_attempt(attempts) | hopeless, wait=wait, retry=retry_if_exception(is_transient), reraise=True
-    )
+    retrying = AsyncRetrying(wait=wait, stop=enough, retry=retry_if_exception(is_transient), reraise=True)
     return await retrying(step)
+
+
+def _error(state: Any) -> BaseException:
+    return state.outcome.exception()  # type: ignore[no-any-return]
 
 
 def _status(error: BaseException) -> int | None:

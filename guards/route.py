@@ -1,4 +1,4 @@
-"""The guarded router: only declared ways, no more rounds and no wider than allowed, the shortest way out of an ending run."""
+"""The guarded router: declared ways only, bounded rounds and width, the shortest way out of an ending run."""
 
 import asyncio
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ def show_run(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> None:
         compiled.output_channels.append(RUN)
 
 
-def show_subgraph(compiled: CompiledStateGraph[Any, Any, Any, Any], node: str, inner: Runnable[Any, Any]) -> None:
+def show_subgraph(compiled: CompiledStateGraph[Any, Any, Any, Any], node: str, inner: object) -> None:
     """Keep a wrapped subgraph visible to drawings and to streams."""
     if isinstance(inner, Pregel):
         compiled.nodes[node].subgraphs = [inner]

@@ -1,6 +1,6 @@
-"""The JSON answer: a documented, versioned contract. Its schema is `docs/answer.schema.json`, kept current by a test."""
+"""The JSON answer: a documented, versioned contract, with its schema in `docs/answer.schema.json` (tested)."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,7 +8,7 @@ from state.evidence import Kind
 from state.guarded import Missing, Outcome, Spent, Status
 from state.report import Claim, Conflict, Quote
 
-ANSWER_VERSION = "1"
+ANSWER_VERSION: Final = "1"
 """Changes when a field is removed or changes its meaning; new fields do not change it."""
 
 

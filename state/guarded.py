@@ -86,12 +86,8 @@ class Run(BaseModel):
     @property
     def stop_reason(self) -> str:
         """One line that says why the run is not complete; empty when it is."""
-        reasons = [
-            self.refusal,
-            self.stop,
-            *(f"{m.what}: {m.reason or m.status}" for m in self.missing if not m.optional),
-        ]
-        return next(filter(None, reasons), "")
+        losses = (f"{entry.what}: {entry.reason or entry.status}" for entry in self.missing if not entry.optional)
+        return self.refusal or self.stop or next(losses, "")
 
 
 def join(run: Run, new: Run) -> Run:

@@ -14,5 +14,5 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    trace_id: str = Field(default_factory=current_trace.get)
+    trace_id: str = Field(default_factory=lambda: current_trace.get())
     at: float = Field(default_factory=time.time, description="Seconds since the epoch.")

@@ -1,0 +1,111 @@
+"""Wrap: a copy of a drawing in which every node and every router is guarded."""
+
+import copy
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from langgraph.graph import END, StateGraph
+
+from guards.attempt import current_attempt
+from guards.gather import Fanout
+from guards.loop import Loop
+from guards.node import GuardedNode, NodePlan
+from guards.policy import Policy
+from guards.route import GuardedRoute, RoutePlan
+from guards.wayout import distances, nearest
+from guards.wiring import node_runnable
+from guards.words import words
+from state.guarded import Guarded, Run
+
+Builder = StateGraph[Any, Any, Any, Any]
+
+
+class Wrapping:
+    """Turns a drawing and a policy into a guarded drawing.
+
+    Args:
+        drawing: The author's drawing; it is not changed.
+        policy: The limits of the run.
+        name: The graph's name.
+        own: Limits of single nodes.
+    """
+
+    def __init__(self, drawing: Builder, policy: Policy, name: str, own: Mapping[str, Policy]) -> None:
+        self.drawing = drawing
+        self.policy = policy
+        self.name = name
+        self.gatherings = words(drawing).gatherings
+        self.policies = {**words(drawing).policies, **own}
+        self.away = distances(drawing)
+
+    def builder(self) -> Builder:
+        """The guarded copy."""
+        copied = copy.copy(self.drawing)
+        copied.schemas, copied.channels = dict(self.drawing.schemas), dict(self.drawing.channels)
+        copied.managed = dict(self.drawing.managed)
+        copied._add_schema(Guarded)
+        copied.nodes = {
+            node: replace(spec, runnable=node_runnable(node, GuardedNode(self._node(node, spec)).__call__))
+            for node, spec in self.drawing.nodes.items()
+        }
+        copied.branches = defaultdict(dict)
+        for source, branches in self.drawing.branches.items():
+            for label, branch in branches.items():
+                guarded = node_runnable(f"route_{source}", GuardedRoute(self._route(source, branch)).__call__)
+                copied.branches[source][label] = branch._replace(path=guarded)
+        return copied
+
+    def begin(self) -> Run:
+        """The record of a new run; a sub-agent's ends no later than its caller's attempt and shares its trace."""
+        now, caller, ident = time.time(), current_attempt.get(), uuid.uuid4().hex
+        deadlines = [] if self.policy.seconds is None else [now + self.policy.seconds]
+        if caller is not None and caller.seconds != float("inf"):
+            deadlines.append(now + caller.deadline - time.monotonic())
+        trace = caller.scope.run.trace_id if caller is not None else ident
+        return Run(id=ident, trace_id=trace, graph=self.name, started=now, deadline=min(deadlines, default=None))
+
+    def _node(self, name: str, spec: Any) -> NodePlan:
+        function = _function(spec.runnable)
+        plain = getattr(function, "fallback", None)
+        own = self.policies.get(name, self.policy)
+        gathering = next((g for g in self.gatherings if name in g.branches), None)
+        return NodePlan(
+            name=name,
+            body=spec.runnable,
+            policy=self.policy.but(timeout=own.timeout, attempts=own.attempts),
+            begin=self.begin,
+            targets=frozenset((*self.drawing.nodes, END)),
+            plain=None if plain is None else node_runnable(name, plain),
+            withhold=getattr(function, "withhold", None),
+            closing=bool(getattr(function, "closing", False)),
+            branch=gathering is not None,
+            optional=gathering is not None and gathering.min_ok is not None and name not in gathering.required,
+            way_out=nearest(list(spec.ends), self.away) if spec.ends and not self._has_edges(name) else "",
+            quorums=tuple(g for g in self.gatherings if g.into == name and g.min_ok),
+        )
+
+    def _has_edges(self, name: str) -> bool:
+        return bool(self.drawing.branches.get(name)) or any(start == name for start, _ in self.drawing._all_edges)
+
+    def _route(self, source: str, branch: Any) -> RoutePlan:
+        ends = branch.ends or {}
+        word = _function(branch.path)
+        nearest_label = min(ends, key=lambda label: self.away.get(ends[label], len(self.away) + 1))
+        return RoutePlan(
+            source=source,
+            path=branch.path,
+            policy=self.policy,
+            way_out=word.then if isinstance(word, Loop) else word.into if isinstance(word, Fanout) else nearest_label,
+            allowed=frozenset(ends),
+            nodes=frozenset(self.drawing.nodes),
+            word=word if isinstance(word, (Loop, Fanout)) else None,
+        )
+
+
+def _function(runnable: Any) -> Any:
+    """The author's function inside LangGraph's runnable."""
+    return getattr(runnable, "func", None) or getattr(runnable, "afunc", None) or runnable
