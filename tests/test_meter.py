@@ -1,0 +1,160 @@
+"""Every LangChain chat model call inside a guarded graph is counted, also by authors who forgot about limits."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kit import LOOSE, Log, Written, chain, named, says
+from langchain_openai import ChatOpenAI
+from langgraph.graph import END, START, StateGraph
+from model_server import ModelServer
+from pydantic import BaseModel
+
+from guards import fallback, gather, guard
+
+PRICED = LOOSE.but(prices={"gpt-4o-mini": (1.0, 1.0)}, timeout=10)
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with ModelServer() as running:
+        yield running
+
+
+def model(server: ModelServer, **more: Any) -> ChatOpenAI:
+    """A plain model of an author who forgot about limits."""
+    return ChatOpenAI(model="gpt-4o-mini", base_url=server.url, api_key="none", max_retries=0, **more)  # type: ignore[arg-type]
+
+
+def asks(chat: Any, times: int = 1) -> Any:
+    async def node(state: Log) -> Written:
+        for _ in range(times):
+            await chat.ainvoke("hello")
+        return {"log": ["asked"]}
+
+    return named("node", node)
+
+
+async def run(graph: Any) -> dict[str, Any]:
+    return await graph.ainvoke({"log": []})  # type: ignore[no-any-return]
+
+
+async def test_a_plain_models_call_is_counted_with_its_tokens_and_dollars(server: ModelServer) -> None:
+    spent = (await run(guard(chain(asks(model(server), 2)), PRICED)))["run"].spent
+    assert spent.calls == 2 == len(server.calls)
+    assert spent.input_tokens > 0 and spent.output_tokens > 0
+    assert spent.dollars == pytest.approx((spent.input_tokens + spent.output_tokens) / 1e6)
+
+
+class Answer(BaseModel):
+    """An answer."""
+
+    text: str
+
+
+async def test_tools_structured_output_streams_and_batches_are_counted_too(server: ModelServer) -> None:
+    plain = model(server, stream_usage=True)
+
+    async def node(state: Log) -> Written:
+        await plain.bind_tools([Answer]).ainvoke("hello")
+        try:
+            await plain.with_structured_output(Answer).ainvoke("hello")
+        except Exception:
+            pass  # the scripted reply need not fit; the call was made
+        async for _ in plain.astream("hello"):
+            pass
+        await plain.abatch(["hello", "there"])
+        await asyncio.to_thread(plain.invoke, "hello")
+        return {"log": ["asked"]}
+
+    spent = (await run(guard(chain(node), PRICED)))["run"].spent
+    assert spent.calls == len(server.calls) == 6
+
+
+async def test_the_call_after_the_limit_is_not_sent(server: ModelServer) -> None:
+    result = await run(guard(chain(asks(model(server), 9)), PRICED.but(calls=3)))
+    assert len(server.calls) == 3 == result["run"].spent.calls
+    assert result["run"].outcome == "stopped" and "limit of 3 calls" in result["run"].stop_reason
+
+
+async def test_a_node_with_a_fallback_goes_on_without_the_model_when_the_money_is_gone(server: ModelServer) -> None:
+    graph = guard(chain(fallback(asks(model(server), 9), says("plain"))), PRICED.but(dollars=0.0))
+    result = await run(graph)
+    assert result["log"] == ["plain"] and result["run"].outcome == "partial" and not server.calls
+
+
+async def test_a_wide_fan_out_sends_no_more_than_the_budget(server: ModelServer) -> None:
+    chat = model(server)
+
+    async def worker(state: Any) -> Written:
+        await chat.ainvoke("hello")
+        return {"log": ["asked"]}
+
+    graph: Any = StateGraph(Log)
+    graph.add_node("a", says("a"))
+    graph.add_edge(START, "a")
+    gather(graph, "a", worker, over=lambda state: list(range(200)), at_most=200, into=says("join"))
+    graph.add_edge("join", END)
+    result = await run(guard(graph, PRICED.but(calls=5)))
+    assert len(server.calls) == 5 == result["run"].spent.calls
+    assert result["log"].count("asked") == 5 and result["log"][-1] == "join"
+
+
+async def test_a_model_whose_price_nobody_knows_is_refused_with_the_cure(server: ModelServer) -> None:
+    chat = ChatOpenAI(model="my-own", base_url=server.url, api_key="none", max_retries=0)  # type: ignore[arg-type]
+    result = await run(guard(chain(asks(chat)), LOOSE))
+    assert not server.calls and "no price is known for model 'my-own'" in result["run"].stop_reason
+    assert (await run(guard(chain(asks(chat)), LOOSE.but(dollars=None))))["run"].outcome == "complete"
+
+
+async def test_a_call_cut_off_by_the_time_out_is_charged_in_full_and_its_request_is_closed(server: ModelServer) -> None:
+    server.fault("hang")
+    result = await run(guard(chain(asks(model(server, max_tokens=100))), PRICED.but(timeout=0.5)))
+    assert result["run"].spent.calls == 1 and result["run"].spent.output_tokens == 100
+    assert await server.until(lambda: server.open_now == 0)
+
+
+async def test_a_reply_of_the_provider_that_is_an_error_costs_a_call_and_no_tokens(server: ModelServer) -> None:
+    server.fault("500")
+    spent = (await run(guard(chain(asks(model(server))), PRICED)))["run"].spent
+    assert (spent.calls, spent.input_tokens, spent.output_tokens) == (1, 0, 0)
+
+
+async def test_retries_are_counted_and_happen_on_one_floor_only(server: ModelServer) -> None:
+    server.fault("500")
+    result = await run(guard(chain(asks(model(server))), PRICED.but(attempts=3)))
+    assert len(server.calls) == 3 == result["run"].spent.calls
+
+
+async def test_a_sub_agents_calls_count_against_the_whole_run(server: ModelServer) -> None:
+    inner = guard(chain(asks(model(server), 5)), PRICED.but(calls=4), name="inner")
+    graph: Any = StateGraph(Log)
+    graph.add_node("first", inner)
+    graph.add_node("second", inner)
+    graph.add_edge(START, "first")
+    graph.add_edge("first", "second")
+    result = await run(guard(graph, PRICED.but(calls=6)))
+    assert len(server.calls) == 6 == result["run"].spent.calls
+
+
+async def test_what_was_spent_before_a_resume_still_counts(server: ModelServer) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    gate = asyncio.Event()
+
+    async def waits(state: Log) -> Written:
+        await gate.wait()
+        return {}
+
+    graph = guard(chain(asks(model(server), 2), waits, named("more", asks(model(server), 2))), PRICED.but(calls=3))
+    graph = graph.copy(update={"checkpointer": InMemorySaver()})
+    config: Any = {"configurable": {"thread_id": "t"}}
+    task = asyncio.create_task(graph.ainvoke({"log": []}, config, durability="sync"))
+    while (await graph.aget_state(config)).values.get("log") != ["asked"]:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    gate.set()
+    result = await graph.ainvoke(None, config)
+    assert len(server.calls) == 3 == result["run"].spent.calls
