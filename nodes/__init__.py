@@ -1,1 +1,1 @@
-"""Floor 3: agents, and the only floor that touches the outside world. Re-exports nothing: nodes share their module's name."""
+"""Floor 3: agents, and the only floor that touches the outside world. Nothing is re-exported: names would clash."""

@@ -67,10 +67,9 @@ class Gathered(Asked, total=False):
     evidence: list[Finding]
 
 
-class Brief(Guarded, total=False):
+class Brief(Guarded, Question, total=False):
     """What the writer and the reviewer read."""
 
-    question: str
     plan: Plan
     evidence: list[Finding]
     conflicts: list[Conflict]

@@ -78,7 +78,7 @@ class Call:
 
     def records(self, key: str) -> list[dict[str, Any]]:
         """The JSON lines of the prompt that hold `key`: how the agents hand over sources and conflicts."""
-        lines = (line for line in self.text.splitlines() if line.startswith("{") and f'"{key}"' in line)
+        lines = (line for line in self.text.split("\n") if line.startswith("{") and f'"{key}"' in line)
         return [json.loads(line) for line in lines]
 
 
@@ -136,11 +136,12 @@ def planning(call: Call) -> Content:
 
 def writing(call: Call) -> Content:
     claims = []
+    sub_question = next((record["sub_question"] for record in call.records("sub_question")), "")
     for source in call.records("source")[:3]:
         quote = source["text"].strip().split("\n")[0][:200].strip()
-        claim = {"text": f"One source says: {quote}", "sub_question": "", "sources": [source["source"]]}
+        claim = {"text": f"One source says: {quote}", "sub_question": sub_question, "sources": [source["source"]]}
         claims.append({**claim, "quotes": [{"source": source["source"], "text": quote}]})
-    return {"answer": "The sources say this.", "claims": claims}
+    return {"claims": claims}
 
 
 def invented(call: Call) -> Content:
@@ -153,15 +154,14 @@ def invented(call: Call) -> Content:
 def only_invented(call: Call) -> dict[str, Any]:
     quote = {"source": INVENTED, "text": "Nobody ever wrote this."}
     claim = {"text": "An invented claim.", "sub_question": "", "sources": [INVENTED], "quotes": [quote]}
-    return {"answer": "An invented answer.", "claims": [claim]}
+    return {"claims": [claim]}
 
 
 def leaking(call: Call) -> Content:
     reply = writing(call)
     assert isinstance(reply, dict)
-    reply["answer"] = f"The card on file is {CARD}."
-    for claim in reply["claims"][:1]:
-        claim["text"] += f" Card {CARD}."
+    for claim in reply["claims"]:
+        claim["text"] += f" The card on file is {CARD}."
     return reply
 
 
