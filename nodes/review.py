@@ -43,7 +43,8 @@ async def review(state: Brief, runtime: Runtime[Context]) -> Reviewed:
         return checked
     verdict = await ask("reviewer", runtime.context, Verdict, prompt.messages(PROMPT, *_records(state)))
     reasons = tuple(filter(None, (plain_line(reason, 300) for reason in verdict.reasons[:REASONS])))
-    return {"review": Review(approved=verdict.approved, reasons=() if verdict.approved else reasons)}
+    rejection = reasons or ("the reviewer gave no reason",)
+    return {"review": Review(approved=verdict.approved, reasons=() if verdict.approved else rejection)}
 
 
 async def verify(state: Brief) -> Reviewed:

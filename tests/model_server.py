@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,6 +24,7 @@ from types import TracebackType
 from typing import Any
 
 CARD = "4111-1111-1111-1111"
+KEY = "a-key-that-nobody-may-see"
 INVENTED = "no/such-source.md"
 REQUEST_BYTES = 16 * 1024 * 1024
 
@@ -340,9 +342,10 @@ class ModelServer:
         if fault and kind not in CONTENT_FAULTS and kind != "no_usage":
             call.fault = kind
         if fault and kind in BEFORE:
-            return await BEFORE[kind](fault, call, out, gone)
-        made = (_stream if call.stream else _whole)(call, fault, self._content(call, kind))
-        await _send(out, made, call.stream, fault, gone)
+            await BEFORE[kind](fault, call, out, gone)
+        else:
+            made = (_stream if call.stream else _whole)(call, fault, self._content(call, kind))
+            await _send(out, made, call.stream, fault, gone)
 
     def _content(self, call: Call, kind: str) -> str:
         replies = self._replies.get(call.role) or [REPLIES["chat"]]
@@ -544,11 +547,12 @@ def main() -> None:
             server.script(arguments.script.read_text())
         for role, kind, *calls in (fault.split(":") for fault in arguments.fault):
             server.fault(kind, role, int(calls[0]) if calls else None)
-        print(f"OPENAI_BASE_URL={server.url}", flush=True)
+        sys.stdout.write(f"OPENAI_BASE_URL={server.url}\n")
+        sys.stdout.flush()
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            print("\n".join(f"{c.role} {c.number} {c.state} {c.fault}" for c in server.calls), flush=True)
+            sys.stdout.writelines(f"{c.role} {c.number} {c.state} {c.fault}\n" for c in server.calls)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from model_server import FAULTS, ModelServer
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        yield running
 
 
 def ask(server: ModelServer, system: str = "You are the reviewer of reports.", **more: object) -> httpx.Response:

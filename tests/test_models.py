@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -11,7 +10,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
-from model_server import ModelServer
+from model_server import KEY, ModelServer
 from pydantic import BaseModel
 
 from guards.errors import Permanent, Transient
@@ -19,7 +18,6 @@ from nodes import chat, chat_errors, chat_http, models
 from nodes.models import ask, model_for, stated_price
 from state.research import Context
 
-KEY = "a-key-that-nobody-may-see"
 MESSAGES = [SystemMessage("You are the reviewer of a report."), HumanMessage("Is it good?")]
 
 
@@ -28,17 +26,6 @@ class Verdict(BaseModel):
 
     approved: bool
     reasons: list[str]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    with ModelServer() as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        monkeypatch.delenv("INTERLOCK_MODEL", raising=False)
-        monkeypatch.delenv("INTERLOCK_PRICE", raising=False)
-        monkeypatch.setattr(models, "_without_schema", set())
-        yield running
 
 
 @pytest.fixture(params=["whole", "streamed"])
@@ -223,9 +210,7 @@ def test_a_thousand_loops_leave_no_client_behind() -> None:
     assert sum(isinstance(thing, httpx2.AsyncClient) for thing in gc.get_objects()) <= before
 
 
-def test_without_configuration_there_is_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+def test_without_configuration_there_is_no_model() -> None:
     assert model_for("writer", None) is None
     with pytest.raises(Permanent, match="set OPENAI_API_KEY or OPENAI_BASE_URL"):
         model_for("writer", Context(mode="model"))
