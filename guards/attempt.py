@@ -12,6 +12,7 @@ from guards.prices import Price
 from guards.scope import Scope
 from state.guarded import Spent
 
+NOTHING = Spent()
 GRACE_SECONDS = 0.1
 """What a cancelled node gets to clean up; after that it is left behind and its calls are refused."""
 
@@ -36,7 +37,7 @@ class Attempt:
         self.parent = current_attempt.get()
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
-        self.spent = Spent()
+        self.spent = NOTHING
         self.holds: dict[Any, list[tuple[Attempt, Hold, Price | None]]] = {}
         self.open = True
         self.abandoned = False
@@ -74,9 +75,8 @@ class Attempt:
             self.scope.attempts.discard(self)
 
     async def _wait(self, task: asyncio.Task[Any]) -> Any:
-        timeout = None if self.seconds == float("inf") else self.seconds
         try:
-            done, _ = await asyncio.wait((task,), timeout=timeout)
+            done = await _settled(task, self.seconds)
         except asyncio.CancelledError:
             await self._end(task)
             raise
@@ -91,9 +91,28 @@ class Attempt:
         """Cancel the body; one that swallows the cancellation is left behind."""
         self.open = False
         task.cancel()
-        await asyncio.wait((task,), timeout=GRACE_SECONDS)
-        self.abandoned = not task.done()
+        self.abandoned = not await _settled(task, GRACE_SECONDS)
         task.add_done_callback(_forget)
+
+
+async def _settled(task: asyncio.Task[Any], seconds: float) -> bool:
+    """Whether the task ends within that time; it is not cancelled (`asyncio.wait` for one task, at half its cost)."""
+    loop = task.get_loop()
+    waiter = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = None if seconds == float("inf") else loop.call_later(seconds, wake)
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        task.remove_done_callback(wake)
+        if timer is not None:
+            timer.cancel()
+    return task.done()
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command, Send
 
-from guards.attempt import Attempt, meter
+from guards.attempt import NOTHING, Attempt, meter
 from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
 from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
@@ -23,7 +23,7 @@ from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, stop_request
 from guards.wiring import read_run, resumed_by_person, thread_of, write_run
 from guards.words import Gathering
-from state.guarded import Missing, Run, Spent, Status
+from state.guarded import Missing, Run, Spent, Status, join
 from state.message import current_trace
 
 log = logging.getLogger("interlock")
@@ -87,13 +87,13 @@ class _Task:
         self.state = state
         self.config = config
         self.run = read_run(config)
-        self.base = Run() if self.run.id else plan.begin()
-        self.run = self.run if self.run.id else self.base
+        self.base = None if self.run.id else plan.begin()
+        self.run = self.base or self.run
         self.began = time.time()
         self.paused = _paused(self.run, config, self.began)
         thread, self.place = thread_of(config)
         self.scope = enter(self.run, thread, plan.policy)
-        self.spent = Spent()
+        self.spent = NOTHING
         self.missing: list[Missing] = []
         self.stop = ""
         self.refusal = ""
@@ -152,7 +152,8 @@ class _Task:
             return await attempt.run(work, stoppable)
         finally:
             charge_open_holds(attempt)
-            self.spent = self.spent + attempt.spent
+            if attempt.spent is not NOTHING:
+                self.spent = self.spent + attempt.spent
             if attempt.abandoned:
                 log.warning("node left behind", extra={"node": self.plan.name, "trace_id": self.run.trace_id})
 
@@ -210,12 +211,11 @@ class _Task:
 
     def delta(self) -> Run:
         """What this execution adds to the run's record."""
-        elapsed = max(0.0, time.time() - self.run.started - self.paused)
-        spent = self.spent.model_copy(update={"seconds": elapsed})
-        changes: dict[str, Any] = {"spent": self.base.spent + spent, "paused": self.paused}
-        if self.missing or self.stop or self.refusal:
-            changes.update(missing=tuple(self.missing), stop=self.stop, refusal=self.refusal)
-        return self.base.model_copy(update=changes)
+        spent = self.spent + Spent(seconds=max(0.0, time.time() - self.run.started - self.paused))
+        delta = Run(
+            spent=spent, paused=self.paused, missing=tuple(self.missing), stop=self.stop, refusal=self.refusal
+        )
+        return delta if self.base is None else join(self.base, delta)
 
     def _claim_thread(self) -> None:
         older = claim_thread(self.scope, self.place)

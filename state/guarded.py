@@ -94,6 +94,8 @@ def join(run: Run, new: Run) -> Run:
     """Reducer: add a delta to the record, or begin a new record when the delta carries another run's id."""
     if new.id and new.id != run.id:
         return new
+    if not (new.missing or new.rounds or new.missing_dropped or new.paused or new.ending):
+        return run.model_copy(update={"spent": run.spent + new.spent})  # what most nodes add
     missing = list(dict.fromkeys((*run.missing, *new.missing)))
     return run.model_copy(
         update={

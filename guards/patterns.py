@@ -1,0 +1,169 @@
+"""Patterns: the guide's rules for text that comes in and text that goes out, each provably linear.
+
+`re` backtracks, so every pattern here is one of three kinds: bounded repeats behind a literal; one unbounded run of a
+single character class that can start only where the class does not hold before it; or a literal whose match swallows
+everything that it scanned. Text is matched whatever its case. Units: characters.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Final
+
+WINDOW: Final = 50_000
+"""Characters that one pattern sees at a time, so that no single match holds the interpreter for long."""
+
+OVERLAP: Final = 500
+"""Characters that neighbouring windows share; no input rule is longer than this once white space is folded."""
+
+_INPUT_RULES: Final = (
+    ("ignore previous instructions", r"ignore.{0,20}previous.{0,20}instructions"),
+    ("system prompt", r"\bsystem.{0,10}\bprompts?\b"),
+    ("act as admin", r"\bact.{0,10}\bas\b.{0,10}\badmin"),
+    ("execute command", r"\bexecute.{0,10}\bcommands?\b"),
+    # Only what a browser would take for code: "Data: see table 2" and "JavaScript: The Good Parts" are prose.
+    ("script or data URI", r"<\s?script|\bjavascript:(?:\S|.{0,40}[(=`])|\bdata:(?=\S)"),
+)
+INPUT_RULES: Final = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _INPUT_RULES)
+"""Guide: input validation. Matched on the output of `plain`."""
+
+CARD: Final = "[card removed]"
+EMAIL: Final = "[e-mail removed]"
+SECRET: Final = "[secret removed]"
+
+_FORMS = re.compile(
+    "[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f]"  # control characters, without tab, line ends and form feed
+    "|\x1b(?:\\[[0-?]{0,32}[ -/]{0,8}[@-~]?|[@-Z\\\\-_])?"  # ANSI sequences
+    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # bidirectional overrides
+    "|[\ud800-\udfff]|[\U000e0000-\U000e0fff]"  # lone surrogates; tags, which no one sees
+)
+_HIDDEN = re.compile("[\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\ufeff]+")
+
+_SEPARATOR = "[ .\u00a0\u2009\u202f\u2010-\u2015-]"
+_NOT_INSIDE = r"(?<![0-9A-Za-z])(?<!\d[.,])"
+_NOT_ON = r"(?![0-9A-Za-z])(?![.,]\d)"
+_DASHED = re.compile(r"\b\d{4}-\d{4}-\d{4}-\d{4}\b")
+_CARDS = re.compile(
+    rf"{_NOT_INSIDE}(?:\d{{13,19}}|3\d{{3}}{_SEPARATOR}\d{{6}}{_SEPARATOR}\d{{4,5}}"
+    rf"|\d{{4}}(?:{_SEPARATOR}\d{{4}}){{3}}(?:{_SEPARATOR}\d{{1,3}})?){_NOT_ON}"
+)
+_CARD_PREFIX = re.compile(r"[3-6]|2[2-7]")
+_EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9.-]+\.[A-Za-z]{2,}\b")
+_LABELLED = re.compile(
+    r"((?<![A-Za-z])(?:passw(?:or)?d|token|(?:api|access|private)?[_-]?key|secret)[\"']?"
+    r"[ \t]{0,20}\n?[ \t]{0,20}[:=][ \t]{0,20}\n?[ \t]{0,20})(?!\[(?:card|e-mail|secret) removed\])"
+    r"(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|\S*\w)",
+    re.IGNORECASE,
+)
+_SHAPES = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----(?s:.*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|.*)"
+    r"|(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{16,}"
+    r"|(?<![A-Za-z0-9])(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Z])"
+    r"|(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AIza)[A-Za-z0-9_-]{20,}"
+    r"|(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+"
+    r"|(?<=://)[^\s/:@]{1,64}:[^\s/@]{1,128}(?=@)"
+)
+_SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+_SECRET_LENGTHS = range(8, 10_001)
+
+
+class _Plain(dict[int, str]):
+    """Each character's compatible form without marks, filled as characters are met.
+
+    One character at a time: normalising a whole text is quadratic in a run of combining marks.
+    """
+
+    def __missing__(self, code: int) -> str:
+        if len(self) > 4_096:
+            self.clear()
+        forms = unicodedata.normalize("NFKD", chr(code))
+        self[code] = found = "".join(c for c in forms if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cs"))
+        return found
+
+
+_plain = _Plain()
+
+
+def plain(text: str) -> str:
+    """The text as rules read it: compatible forms, no marks, nothing invisible, white space folded."""
+    seen = text if text.isascii() else text.translate(_plain)
+    return " ".join(seen.split())
+
+
+def windows(text: str) -> Iterator[str]:
+    """Overlapping pieces of the text, each at most `WINDOW` characters once it is plain."""
+    for start in range(0, max(1, len(text) - OVERLAP), WINDOW - OVERLAP):
+        yield plain(text[start : start + WINDOW])
+
+
+def without_controls(text: str) -> str:
+    """The text without control, ANSI, bidi and tag characters and lone surrogates; tabs and line ends stay."""
+    return text if text.isascii() and text.isprintable() else _FORMS.sub("", text)
+
+
+def without_hidden(text: str) -> str:
+    """The text without zero-width characters, except those that join letters of a script that needs them."""
+    return text if text.isascii() else _HIDDEN.sub(_joiner, text)
+
+
+def cards(text: str) -> str:
+    """Card numbers removed: the guide's dashed form as it stands, other forms when prefix and Luhn sum hold."""
+    return _numbers(_DASHED.sub(CARD, text))
+
+
+def emails(text: str) -> str:
+    """E-mail addresses removed."""
+    return _EMAIL.sub(EMAIL, text) if "@" in text else text
+
+
+def secrets(text: str) -> str:
+    """Values of labels such as `password:` removed."""
+    return _LABELLED.sub(rf"\1{SECRET}", text)
+
+
+def keys(text: str) -> str:
+    """Keys that are known by their shape, and this process's own secrets, removed."""
+    for secret in own_secrets():
+        text = text.replace(secret, SECRET)
+    return _SHAPES.sub(SECRET, text)
+
+
+def own_secrets() -> list[str]:
+    """Values of this process's secret environment variables, longest first; very short ones would hit prose."""
+    values = {value for name, value in os.environ.items() if name.upper().endswith(_SECRET_NAMES)}
+    return sorted((value for value in values if len(value) in _SECRET_LENGTHS), key=len, reverse=True)
+
+
+REMOVALS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
+    ("secret", keys),
+    ("card", cards),
+    ("email", emails),
+    ("secret", secrets),
+)
+"""Guide: output sanitization. The order matters: a card number behind `key:` must go as a whole."""
+
+
+def _joiner(run: re.Match[str]) -> str:
+    before, after = run.string[run.start() - 1 : run.start()], run.string[run.end() : run.end() + 1]
+    joins = run[0][0] in "\u200c\u200d" and before and after and not (before.isascii() or after.isascii())
+    return run[0][0] if joins else ""
+
+
+def _numbers(text: str) -> str:
+    kept, done, at = [], 0, 0
+    while found := _CARDS.search(text, at):
+        at = found.end()
+        if _is_card(found[0]):
+            kept += [text[done : found.start()], CARD]
+            done = at
+        elif not found[0].isdigit():
+            at = found.start() + 4
+    return "".join((*kept, text[done:]))
+
+
+def _is_card(number: str) -> bool:
+    """Whether prefix and Luhn sum are those of a payment card."""
+    digits = [int(character) for character in number if character.isdecimal()]
+    doubled = (2 * digit - 9 * (digit > 4) for digit in digits[-2::-2])
+    return bool(_CARD_PREFIX.match(f"{digits[0]}{digits[1]}")) and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

@@ -1,0 +1,307 @@
+"""Source: what a function's code says it does, without running it.
+
+Names and constants come from its bytecode, so they are there without a source file; the rest from its syntax tree.
+What cannot be seen is reported as unknown, never guessed.
+"""
+
+import ast
+import functools
+import inspect
+import textwrap
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph.types import Command, Send
+
+HELPERS_FOLLOWED = 2
+"""Depth to which helper functions of the same package are read too."""
+
+BLOCKING = {
+    "time": {"sleep"},
+    "requests": {"get", "post", "put", "patch", "delete", "head", "request"},
+    "httpx": {"get", "post", "put", "patch", "delete", "head", "request"},
+    "urllib.request": {"urlopen", "urlretrieve"},
+    "subprocess": {"run", "call", "check_call", "check_output"},
+    "os": {"system", "wait"},
+}
+_SUSPECTS = frozenset({"invoke", *(name for names in BLOCKING.values() for name in names)})
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a function returns, as far as its source shows.
+
+    Attributes:
+        keys: State keys in the dicts that it returns.
+        sure: Every return was understood, so there are no other keys.
+        gotos: Nodes named in `Command(goto=...)`.
+        sends: Nodes named in `Send(...)`.
+        several: It may return a list of targets.
+    """
+
+    keys: frozenset[str] = frozenset()
+    sure: bool = False
+    gotos: frozenset[str] = frozenset()
+    sends: frozenset[str] = frozenset()
+    several: bool = False
+
+
+def uses(function: Any, thing: type) -> bool:
+    """Whether a function, or a helper that it calls, names a class."""
+    for code, names in _codes(function):
+        if any(name == thing.__name__ or names.get(name) is thing for name in code.co_names + code.co_freevars):
+            return True
+    return thing.__name__ in str(getattr(plain(function), "__annotations__", {}).get("return", ""))
+
+
+def sends(function: Any) -> bool:
+    """Whether it may return `Send`."""
+    return uses(function, Send)
+
+
+def routes_by_command(function: Any) -> bool:
+    """Whether it returns `Command(goto=...)` for its own graph."""
+    codes = list(_codes(function))
+    named = any("goto" in const for code, _ in codes for const in code.co_consts if isinstance(const, tuple))
+    upwards = any("PARENT" in code.co_names for code, _ in codes)
+    return named and not upwards and uses(function, Command)
+
+
+def likely_ends(function: Any, known: frozenset[str]) -> tuple[str, ...]:
+    """The known nodes that its code names."""
+    found: set[Any] = set()
+    for code, names in _codes(function):
+        found |= {const for const in code.co_consts if isinstance(const, str)}
+        found |= {names.get(name) for name in code.co_names if isinstance(names.get(name), str)}
+    return tuple(sorted(found & known))
+
+
+def referenced(function: Any) -> Iterator[tuple[str, Any]]:
+    """Globals and closure variables that it uses, helpers' included, with their names."""
+    for code, names in _codes(function):
+        for name in dict.fromkeys((*code.co_names, *code.co_freevars)):
+            if name in names:
+                yield name, names[name]
+
+
+def blocking_calls(function: Any) -> list[str]:
+    """Calls in an async function's own body that block the event loop, so that no time-out holds."""
+    bare = plain(function)
+    code = getattr(bare, "__code__", None)
+    if code is None or not _SUSPECTS.intersection(code.co_names):
+        return []
+    tree = _tree(bare)
+    if tree is None:
+        return []
+    awaited = {id(step.value) for step in _own(tree) if isinstance(step, ast.Await)}
+    calls = [step for step in _own(tree) if isinstance(step, ast.Call) and id(step) not in awaited]
+    return sorted({name for call in calls if (name := _blocking(call, _names(bare)))})
+
+
+@functools.lru_cache(maxsize=512)
+def _read(function: types.FunctionType) -> Reading:
+    tree = _tree(function)
+    if tree is None:
+        return Reading()
+    found = _Found()
+    for step in _own(tree):
+        if isinstance(step, ast.Call):
+            found.call(step, _names(function))
+    for value in _returned(tree):
+        found.returned(value, _names(function))
+    return Reading(
+        frozenset(found.keys), found.sure, frozenset(found.gotos), frozenset(found.sends), found.several
+    )
+
+
+def read(function: Any) -> Reading:
+    """Read a function's source; an empty, unsure reading when there is none."""
+    bare = plain(function)
+    return _read(bare) if isinstance(bare, types.FunctionType) else Reading()
+
+
+def plain(function: Any) -> Any:
+    """The Python function under partials, methods, decorators and callable objects."""
+    for _ in range(20):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, (types.MethodType, staticmethod)):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not isinstance(function, types.FunctionType) and hasattr(type(function), "__call__"):  # noqa: B004
+            inner = getattr(type(function), "__call__")  # noqa: B004, B009
+            if not isinstance(inner, types.FunctionType):
+                return function
+            function = inner
+        else:
+            return function
+    return function
+
+
+def return_keys(function: Any, but: Any = None) -> frozenset[str] | None:
+    """Keys of the record that its return annotation names; None when it names none, or names all of the state."""
+    try:
+        hint = typing.get_type_hints(plain(function)).get("return")
+    except Exception:
+        return None
+    keys: set[str] = set()
+    for part in typing.get_args(hint) if _is_union(hint) else (hint,):
+        if isinstance(part, type) and part is not but and part is not dict and part is not type(None):
+            keys |= set(typing.get_type_hints(part))
+    return frozenset(keys) or None
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _codes(function: Any) -> Iterator[tuple[types.CodeType, dict[str, Any]]]:
+    """The code of a function, of the functions in it and of its helpers, each with the names it sees."""
+    seen: set[types.CodeType] = set()
+    todo = [(plain(function), 0)]
+    while todo:
+        bare, depth = todo.pop()
+        if not isinstance(bare, types.FunctionType) or bare.__code__ in seen:
+            continue
+        names = _names(bare)
+        for code in _nested(bare.__code__):
+            seen.add(code)
+            yield code, names
+            helpers = [names[name] for name in code.co_names + code.co_freevars if name in names]
+            if depth < HELPERS_FOLLOWED:
+                todo += [(plain(helper), depth + 1) for helper in helpers if _same_package(helper, bare)]
+
+
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from _nested(const)
+
+
+def _names(function: types.FunctionType) -> dict[str, Any]:
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+    return {**function.__globals__, **{name: _content(cell) for name, cell in cells}}
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _same_package(helper: Any, function: types.FunctionType) -> bool:
+    if not isinstance(helper, types.FunctionType):
+        return False
+    return (helper.__module__ or "").partition(".")[0] == (function.__module__ or "").partition(".")[0]
+
+
+@functools.lru_cache(maxsize=512)
+def _tree(function: types.FunctionType) -> ast.AST | None:
+    """Its syntax tree, None when its source cannot be had."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, ValueError, IndentationError):
+        return None
+    wanted = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return next((step for step in ast.walk(tree) if isinstance(step, wanted)), None)
+
+
+def _own(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function's own body, without the functions defined in it."""
+    for child in ast.iter_child_nodes(tree):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield child
+            yield from _own(child)
+
+
+def _returned(tree: ast.AST) -> list[ast.expr | None]:
+    if isinstance(tree, ast.Lambda):
+        return [tree.body]
+    return [step.value for step in _own(tree) if isinstance(step, ast.Return)]
+
+
+@dataclass
+class _Found:
+    """What was found so far."""
+
+    keys: set[str] = field(default_factory=set)
+    gotos: set[str] = field(default_factory=set)
+    sends: set[str] = field(default_factory=set)
+    sure: bool = True
+    several: bool = False
+
+    def call(self, call: ast.Call, names: dict[str, Any]) -> None:
+        """Note where a `Send` or a `Command` goes."""
+        if _is_call_of(call, Send, names):
+            self.sends |= _texts(call.args[0] if call.args else None)
+        if _is_call_of(call, Command, names):
+            goto = next((word.value for word in call.keywords if word.arg == "goto"), None)
+            self.gotos |= {text for part in ast.walk(goto) for text in _texts(part)} if goto else set()
+
+    def returned(self, value: ast.expr | None, names: dict[str, Any]) -> None:
+        """Note the keys of one returned value."""
+        match value:
+            case None | ast.Constant(value=None):
+                pass
+            case ast.IfExp(body=body, orelse=other):
+                self.returned(body, names)
+                self.returned(other, names)
+            case ast.Dict(keys=keys):
+                self.keys |= {text for key in keys for text in _texts(key)}
+                self.sure &= all(_texts(key) for key in keys)
+            case ast.List() | ast.ListComp() | ast.Tuple() | ast.BoolOp():
+                self.several, self.sure = True, False
+            case ast.Call() if _is_call_of(value, Command, names):
+                update = next((word.value for word in value.keywords if word.arg == "update"), None)
+                self.returned(update, names)
+            case ast.Call(args=[], keywords=keywords) if _makes_record(value, names):
+                self.keys |= {word.arg for word in keywords if word.arg}
+                self.sure &= all(word.arg for word in keywords)
+            case _:
+                self.sure = False
+
+
+def _texts(part: Any) -> set[str]:
+    return {part.value} if isinstance(part, ast.Constant) and isinstance(part.value, str) else set()
+
+
+def _is_call_of(call: ast.Call, thing: type, names: dict[str, Any]) -> bool:
+    function = call.func
+    if isinstance(function, ast.Subscript):
+        function = function.value  # type: ignore[assignment]
+    if isinstance(function, ast.Attribute):
+        return function.attr == thing.__name__
+    return isinstance(function, ast.Name) and (function.id == thing.__name__ or names.get(function.id) is thing)
+
+
+def _makes_record(call: ast.Call, names: dict[str, Any]) -> bool:
+    """`dict(a=1)` or a TypedDict's call."""
+    made = names.get(call.func.id, __builtins__ and dict) if isinstance(call.func, ast.Name) else None
+    return isinstance(made, type) and issubclass(made, dict) or hasattr(made, "__total__")
+
+
+def _blocking(call: ast.Call, names: dict[str, Any]) -> str:
+    """The name of a call that blocks, else nothing."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        target = names.get(function.id)
+        module = getattr(target, "__module__", None) or ""
+        return f"{function.id}()" if function.id in BLOCKING.get(module, ()) else ""
+    if not isinstance(function, ast.Attribute):
+        return ""
+    if function.attr == "invoke" and call.args:
+        return f"{ast.unparse(function)}()"
+    module = getattr(_resolve(function.value, names), "__name__", "")
+    return f"{module}.{function.attr}()" if function.attr in BLOCKING.get(module, ()) else ""
+
+
+def _resolve(part: ast.expr, names: dict[str, Any]) -> Any:
+    if isinstance(part, ast.Name):
+        return names.get(part.id)
+    return getattr(_resolve(part.value, names), part.attr, None) if isinstance(part, ast.Attribute) else None
