@@ -1,27 +1,21 @@
-"""Fixtures that several files share."""
+"""Every test gets an environment of its own: no keys, no tracing, and a data folder that goes away."""
 
-from collections.abc import Iterator
+import os
+from pathlib import Path
 
 import pytest
-from model_server import KEY, ModelServer
 
-MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "INTERLOCK_MODEL", "INTERLOCK_PRICE")
+OURS = ("OPENAI_", "INTERLOCK_", "LANGSMITH_", "LANGCHAIN_")
+
+for name in [name for name in os.environ if name.startswith(OURS)]:
+    del os.environ[name]  # also for fixtures that outlive one test
+os.environ["LANGSMITH_TRACING"] = "false"
+os.environ["LANGSMITH_TEST_TRACKING"] = "false"
 
 
 @pytest.fixture(autouse=True)
-def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test talks to a model that it did not ask for, whatever the developer's environment says."""
-    for name in MODEL_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def server(no_model: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    """A running model server that the environment points at."""
-    from nodes import models
-
-    monkeypatch.setattr(models, "_without_schema", set())
-    with ModelServer() as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        yield running
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of this test, also for processes that it starts."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("INTERLOCK_DATA", str(folder))
+    return folder
