@@ -1,7 +1,7 @@
 """The shape of the research graph with nodes that do nothing, or that wait: what is left is the graph itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from operator import add
 from typing import Annotated, Any
 
@@ -12,8 +12,6 @@ from guards import Policy, closing, fallback, gather, loop
 
 POLICY = Policy(clean_input=False, clean_output=False)
 """The default limits; the nodes here are no agents, so nothing is there to be cleaned."""
-
-COLLECTORS = 3
 
 
 class Shape(TypedDict, total=False):
@@ -63,12 +61,16 @@ def approved(state: Shape) -> bool:
     return state.get("approved", False)
 
 
-def research_shape(collectors: int = COLLECTORS, seconds: float = 0.0) -> StateGraph[Any, Any, Any, Any]:
+def collectors(number: int, seconds: float = 0.0) -> list[Node]:
+    """So many collectors that all take so many seconds."""
+    return [collector(f"collector_{index}", seconds) for index in range(number)]
+
+
+def research_shape(branches: Sequence[Node] = ()) -> StateGraph[Any, Any, Any, Any]:
     """Clean, plan, collect side by side, merge, collect once more, write, review, publish, clean.
 
     Args:
-        collectors: How many run side by side.
-        seconds: What each of them takes, in each of the two rounds.
+        branches: What runs side by side in each of the two rounds; none: three collectors of 0 ms.
     """
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(Shape)
     plain = node("plain", {"draft": "assembled"})
@@ -82,8 +84,7 @@ def research_shape(collectors: int = COLLECTORS, seconds: float = 0.0) -> StateG
     graph.add_node("clean_output", closing(node("clean_output", {})))
     graph.add_edge(START, "clean_input")
     graph.add_edge("clean_input", "plan")
-    branches = [collector(f"collector_{number}", seconds) for number in range(collectors)]
-    gather(graph, ["plan", "follow_up"], branches, into="merge", min_ok=0)
+    gather(graph, ["plan", "follow_up"], branches or collectors(3), into="merge", min_ok=0)
     loop(graph, "merge", back_to="follow_up", until=looked_twice, at_most=2, then="write", enough=True)
     graph.add_edge("write", "review")
     loop(graph, "review", back_to="write", until=approved, at_most=3, then="publish")
