@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from guards import remaining
 from nodes.chat_errors import ModelDown, ModelRefused, plain
-from nodes.chat_http import http_client
+from nodes.chat_http import http_client, sync_http_client
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
@@ -45,28 +45,39 @@ class Chat(ChatOpenAI):
             _check_size(sum(len(generation.text) for generation in result.generations))
             if result.generations:
                 return result
-            failure: Exception = ModelDown("the model server's reply holds no choices")
+            failure: Exception = _no_choices()
         except Exception as error:
             failure = self._plain(error)
         raise failure
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         """The reply in pieces. Raises `ModelDown` or `ModelRefused`."""
-        deadline, size, failure = _deadline(), 0, None
+        deadline, size, said = _deadline(), 0, False
+        failure: Exception | None = None
         async with aclosing(super()._astream(*args, **kwargs)) as pieces:  # type: ignore[type-var]
             while failure is None:
                 try:
                     async with asyncio.timeout_at(deadline):
                         piece = await anext(pieces)
-                    size += len(piece.text)
+                    size, said = size + len(piece.text), said or _says_something(piece)
                     _check_size(size)
                 except StopAsyncIteration:
-                    return
+                    if said:
+                        return
+                    failure = _no_choices()
                 except Exception as error:
                     failure = self._plain(error)
                 else:
                     yield piece
         raise failure
+
+    def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *more: Any) -> ChatGenerationChunk | None:
+        """A piece of a stream; a refusal, which ChatOpenAI drops here, is kept as it keeps one in a whole reply."""
+        made = super()._convert_chunk_to_generation_chunk(chunk, *more)
+        refusal = next((choice.get("delta", {}).get("refusal") for choice in chunk.get("choices") or ()), None)
+        if made is not None and refusal:
+            made.message.additional_kwargs["refusal"] = refusal
+        return made
 
     def _plain(self, error: Exception) -> Exception:
         """The error as we raise it; made outside of `except`, so that no traceback drags the SDK's text along."""
@@ -78,6 +89,16 @@ def _deadline() -> float:
     """When the call must be over, on the running loop's clock."""
     left = remaining()
     return asyncio.get_running_loop().time() + (TOTAL_SECONDS if left == float("inf") else left)
+
+
+def _says_something(piece: ChatGenerationChunk) -> bool:
+    """Whether a piece comes from a choice: text, a tool call, a refusal or a reason to end."""
+    message = piece.message
+    return bool(piece.text or piece.generation_info or message.additional_kwargs or message.tool_call_chunks)  # type: ignore[attr-defined]
+
+
+def _no_choices() -> ModelDown:
+    return ModelDown("the model server's reply is not in OpenAI's form (no choices); check OPENAI_BASE_URL")
 
 
 def _check_size(characters: int) -> None:
@@ -96,6 +117,13 @@ def chat(model: str, *, key: str, base_url: str | None, **more: Any) -> Chat:
         stream_chunk_timeout=READ_SECONDS,
         max_retries=0,
         stream_usage=True,
+        http_client=sync_http_client(),
         http_async_client=http_client(),
         **more,
     )
+
+
+def warm() -> None:
+    """Load what a first call would load on the event loop, half a second of it. Call it in a thread."""
+    made = chat("warm", key="none", base_url=None)
+    _ = made.root_async_client.chat.completions.with_raw_response

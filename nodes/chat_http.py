@@ -89,3 +89,9 @@ class Bounded(httpx2.AsyncByteStream):
 def http_client() -> httpx2.AsyncClient:
     """The client that every `Chat` is given; it belongs to no loop."""
     return httpx2.AsyncClient(transport=PerLoop())
+
+
+@lru_cache(maxsize=1)
+def sync_http_client() -> httpx2.Client:
+    """The client for calls outside of any loop; shared, for making one loads the TLS context again."""
+    return httpx2.Client(verify=_tls())

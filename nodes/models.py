@@ -13,15 +13,17 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel, ValidationError
 
 from guards.errors import Permanent, Transient
 from state.research import Context
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 DEFAULT_MODEL = "gpt-4o-mini"
 REPLY_TOKENS = {"planner": 1_000, "writer": 4_000, "judge": 1_000, "reviewer": 1_000}
@@ -51,7 +53,7 @@ def name_for(role: str, context: Context | None) -> str:
     return (context or Context()).models.get(role) or os.environ.get("INTERLOCK_MODEL") or DEFAULT_MODEL
 
 
-def model_for(role: str, context: Context | None) -> BaseChatModel | None:
+def model_for(role: str, context: Context | None) -> "BaseChatModel | None":
     """A fresh model for one task of a role; None when there is none or the mode is extractive.
 
     Its metadata carries `interlock_price` where the price is stated, for the guard's ledger.
@@ -111,14 +113,14 @@ async def ask(role: str, context: Context | None, schema: type[Schema], messages
         Transient: No answer in time, an HTTP error that may pass, or a reply that is not what was asked for.
     """
     if "nodes.chat" not in sys.modules and wanted(context):
-        await asyncio.to_thread(import_module, "nodes.chat")  # 0.5 s and more: not on the loop
+        await asyncio.to_thread(_warm)
     model = model_for(role, context)
     if model is None:
         raise Permanent(NO_MODEL)
     server = (os.environ.get("OPENAI_BASE_URL", ""), name_for(role, context))
     if server not in _without_schema:
         try:
-            return _parsed(role, schema, await model.bind(response_format=_format(schema)).ainvoke(list(messages)))
+            return _parsed(role, schema, await model.bind(extra_body=_format(schema)).ainvoke(list(messages)))
         except Permanent as error:
             if not _no_schema(error):
                 raise
@@ -128,6 +130,11 @@ async def ask(role: str, context: Context | None, schema: type[Schema], messages
     return _parsed(role, schema, await forced.ainvoke(list(messages)))
 
 
+def _warm() -> None:
+    """Import the model class; two seconds of a cold machine, not to be spent on the loop."""
+    import_module("nodes.chat").warm()
+
+
 def _function(schema: type[BaseModel]) -> dict[str, Any]:
     from langchain_core.utils.function_calling import convert_to_openai_function
 
@@ -135,9 +142,10 @@ def _function(schema: type[BaseModel]) -> dict[str, Any]:
 
 
 def _format(schema: type[BaseModel]) -> dict[str, Any]:
+    """The request's response_format, as extra body: named openly, the SDK would parse, and import for a second more."""
     function = _function(schema)
     described = {"name": function["name"], "schema": function["parameters"], "strict": True}
-    return {"type": "json_schema", "json_schema": described}
+    return {"response_format": {"type": "json_schema", "json_schema": described}}
 
 
 def _choice(name: str) -> dict[str, Any]:

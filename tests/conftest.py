@@ -1,9 +1,11 @@
 """Every test gets an environment of its own: no keys, no tracing, and a data folder that goes away."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from model_server import KEY, ModelServer
 
 OURS = ("OPENAI_", "INTERLOCK_", "LANGSMITH_", "LANGCHAIN_")
 
@@ -19,3 +21,15 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     monkeypatch.setenv("INTERLOCK_DATA", str(folder))
     return folder
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
+    """A running model server that the environment points at."""
+    from nodes import models
+
+    monkeypatch.setattr(models, "_without_schema", set())
+    with ModelServer() as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        yield running

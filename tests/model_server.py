@@ -288,8 +288,8 @@ class ModelServer:
         try:
             while True:
                 await self._answer(*await _read(reader), reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left, or the server is closing
         finally:
             self._tasks.discard(task)
             writer.close()

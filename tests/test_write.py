@@ -85,7 +85,7 @@ async def test_nothing_but_inventions_is_a_failure_that_names_them(server: Model
 
 
 async def test_a_changed_quote_is_taken_out_with_its_statement(server: ModelServer) -> None:
-    good = {"text": "Built 1932.", "sub_question": QUESTION, "sources": ["a.md"]}
+    good: dict[str, Any] = {"text": "Built 1932.", "sub_question": QUESTION, "sources": ["a.md"]}
     good["quotes"] = [{"source": "a.md", "text": "built in 1932"}]
     bad = {**good, "text": "Built 1940.", "quotes": [{"source": "a.md", "text": "built in 1940"}]}
     server.reply("writer", {"claims": [bad, good]})
