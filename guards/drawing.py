@@ -4,6 +4,7 @@ The one file of the static checks that reads the builder's insides; not all of t
 `tests/test_drawing.py` tells when they move.
 """
 
+import datetime
 import functools
 import inspect
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ class Node:
 
     @property
     def cleans(self) -> str:
-        """ "input", "output", or nothing when it is an agent."""
+        """What it cleans, "input" or "output"; nothing when it is an agent."""
         return getattr(self.function, "cleans", None) or ""
 
     @property
@@ -112,9 +113,18 @@ class Join:
 
 @dataclass(frozen=True)
 class Channel:
-    """One state key. `single`: two writes in one step are an error. `stored`: a checkpoint carries it."""
+    """One state key.
+
+    Attributes:
+        key: Its name.
+        holds: The type of its value.
+        single: Two writes in one step are an error.
+        stored: A checkpoint carries it.
+        reducer: Name of what merges two writes.
+    """
 
     key: str
+    holds: Any
     single: bool
     stored: bool
     reducer: str = ""
@@ -244,12 +254,17 @@ def _node(builder: StateGraph[Any, Any, Any, Any], name: str, spec: Any) -> Node
         reads=tuple(sorted(builder.schemas.get(spec.input_schema, ()))),
         input_schema=spec.input_schema,
         ends=tuple(spec.ends or ()),
-        timeout=None if timeout is None else timeout.run_timeout,
+        timeout=_seconds(timeout),
         retries=bool(spec.retry_policy or defaults.retry_policy),
         handler=spec.error_handler_node or ("the default handler" if defaults.error_handler else ""),
         is_handler=spec.is_error_handler,
         deferred=spec.defer,
     )
+
+
+def _seconds(timeout: Any) -> float | None:
+    limit = getattr(timeout, "run_timeout", timeout)
+    return limit.total_seconds() if isinstance(limit, datetime.timedelta) else limit
 
 
 def _route(source: str, label: str, branch: Any, known: frozenset[str]) -> Route:
@@ -268,7 +283,8 @@ def _channel(key: str, channel: Any) -> Channel:
     single = isinstance(channel, (LastValue, LastValueAfterFinish))
     single = single or (isinstance(channel, EphemeralValue) and channel.guard)
     reducer = getattr(getattr(channel, "operator", None), "__name__", "")
-    return Channel(key, single, not isinstance(channel, UntrackedValue), "" if single else reducer)
+    stored = not isinstance(channel, UntrackedValue)
+    return Channel(key, getattr(channel, "ValueType", Any), single, stored, "" if single else reducer)
 
 
 __all__ = ["END", "START", "Channel", "Drawing", "Join", "Node", "Route", "Way", "draw", "is_async", "is_compiled"]

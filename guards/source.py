@@ -101,7 +101,6 @@ def blocking_calls(function: Any) -> list[str]:
     return sorted({name for call in calls if (name := _blocking(call, _names(bare)))})
 
 
-@functools.lru_cache(maxsize=512)
 def _read(function: types.FunctionType) -> Reading:
     tree = _tree(function)
     if tree is None:
@@ -112,9 +111,7 @@ def _read(function: types.FunctionType) -> Reading:
             found.call(step, _names(function))
     for value in _returned(tree):
         found.returned(value, _names(function))
-    return Reading(
-        frozenset(found.keys), found.sure, frozenset(found.gotos), frozenset(found.sends), found.several
-    )
+    return Reading(frozenset(found.keys), found.sure, frozenset(found.gotos), frozenset(found.sends), found.several)
 
 
 def read(function: Any) -> Reading:
@@ -201,7 +198,6 @@ def _same_package(helper: Any, function: types.FunctionType) -> bool:
     return (helper.__module__ or "").partition(".")[0] == (function.__module__ or "").partition(".")[0]
 
 
-@functools.lru_cache(maxsize=512)
 def _tree(function: types.FunctionType) -> ast.AST | None:
     """Its syntax tree, None when its source cannot be had."""
     try:
@@ -274,7 +270,7 @@ def _texts(part: Any) -> set[str]:
 def _is_call_of(call: ast.Call, thing: type, names: dict[str, Any]) -> bool:
     function = call.func
     if isinstance(function, ast.Subscript):
-        function = function.value  # type: ignore[assignment]
+        function = function.value
     if isinstance(function, ast.Attribute):
         return function.attr == thing.__name__
     return isinstance(function, ast.Name) and (function.id == thing.__name__ or names.get(function.id) is thing)
@@ -282,8 +278,10 @@ def _is_call_of(call: ast.Call, thing: type, names: dict[str, Any]) -> bool:
 
 def _makes_record(call: ast.Call, names: dict[str, Any]) -> bool:
     """`dict(a=1)` or a TypedDict's call."""
-    made = names.get(call.func.id, __builtins__ and dict) if isinstance(call.func, ast.Name) else None
-    return isinstance(made, type) and issubclass(made, dict) or hasattr(made, "__total__")
+    if not isinstance(call.func, ast.Name):
+        return False
+    made = dict if call.func.id == "dict" else names.get(call.func.id)
+    return made is dict or hasattr(made, "__total__")
 
 
 def _blocking(call: ast.Call, names: dict[str, Any]) -> str:
