@@ -15,7 +15,7 @@ WINDOW: Final = 50_000
 """Characters that one pattern sees at a time, so that no single match holds the interpreter for long."""
 
 OVERLAP: Final = 500
-"""Characters that neighbouring windows share; no input rule is longer than this once white space is folded."""
+"""Characters that neighbouring windows share; no input rule matches more of a plain text."""
 
 _INPUT_RULES: Final = (
     ("ignore previous instructions", r"ignore.{0,20}previous.{0,20}instructions"),
@@ -30,15 +30,18 @@ INPUT_RULES: Final = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, 
 
 CARD: Final = "[card removed]"
 EMAIL: Final = "[e-mail removed]"
-SECRET: Final = "[secret removed]"
+SECRET: Final = "[secret removed]"  # noqa: S105
 
-_FORMS = re.compile(
-    "[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f]"  # control characters, without tab, line ends and form feed
+_ACTIVE = re.compile(
+    "[\x07\x08\x0e\x0f\x7f\x90\x98\x9b\x9d-\x9f]|\r(?!\n)"  # what a terminal obeys
     "|\x1b(?:\\[[0-?]{0,32}[ -/]{0,8}[@-~]?|[@-Z\\\\-_])?"  # ANSI sequences
-    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # bidirectional overrides
-    "|[\ud800-\udfff]|[\U000e0000-\U000e0fff]"  # lone surrogates; tags, which no one sees
+    "|[\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e0fff]"  # bidirectional overrides; tags
+    "|[\ud800-\udfff]"  # lone surrogates, which no file and no database takes
 )
-_HIDDEN = re.compile("[\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\ufeff]+")
+_HIDDEN = re.compile(
+    "[\x00-\x06\x0b\x10-\x1a\x1c-\x1f\x80-\x8f\x91-\x97\x99\x9a\x9c"
+    "\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u2064\ufeff]+"
+)
 
 _SEPARATOR = "[ .\u00a0\u2009\u202f\u2010-\u2015-]"
 _NOT_INSIDE = r"(?<![0-9A-Za-z])(?<!\d[.,])"
@@ -51,7 +54,7 @@ _CARDS = re.compile(
 _CARD_PREFIX = re.compile(r"[3-6]|2[2-7]")
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9.-]+\.[A-Za-z]{2,}\b")
 _LABELLED = re.compile(
-    r"((?<![A-Za-z])(?:passw(?:or)?d|token|(?:api|access|private)?[_-]?key|secret)[\"']?"
+    r"((?<![A-Za-z])(?:passw(?:or)?d|token|(?:api|access|private|secret)?[_-]?key|secret)[\"']?"
     r"[ \t]{0,20}\n?[ \t]{0,20}[:=][ \t]{0,20}\n?[ \t]{0,20})(?!\[(?:card|e-mail|secret) removed\])"
     r"(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|\S*\w)",
     re.IGNORECASE,
@@ -77,12 +80,44 @@ class _Plain(dict[int, str]):
     def __missing__(self, code: int) -> str:
         if len(self) > 4_096:
             self.clear()
-        forms = unicodedata.normalize("NFKD", chr(code))
+        forms = unicodedata.normalize("NFKD", chr(code))[:4]  # one character can stand for 18
         self[code] = found = "".join(c for c in forms if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cs"))
         return found
 
 
 _plain = _Plain()
+
+
+def scan(text: str, longest: int | None = None) -> str | None:
+    """The name of the first input rule that the text trips, None if it trips none.
+
+    Args:
+        text: Any text; it is read as a person would see it, in overlapping windows, in linear time.
+        longest: Characters that are read at most; a longer text is not read and trips the rule "too long".
+    """
+    if longest is not None and len(text) > longest:
+        return "too long"
+    for window in windows(plain(text)):
+        for name, rule in INPUT_RULES:
+            if rule.search(window):
+                return name
+    return None
+
+
+def redact(text: str, keep: frozenset[str] = frozenset()) -> tuple[str, tuple[str, ...]]:
+    """The text without what must not leave, and what kinds were removed: "control", "card", "email", "secret".
+
+    Redacting twice changes nothing more. Invisible characters go too, without being reported: no reader misses them.
+    Linear in the text's length; cap it before the call.
+    """
+    seen = without_controls(text)
+    kinds = ["control"] if seen != text else []
+    seen = without_hidden(seen)
+    for kind, remove in REMOVALS:
+        if kind not in keep and (after := remove(seen)) != seen:
+            seen = after
+            kinds.append(kind)
+    return seen, tuple(dict.fromkeys(kinds))
 
 
 def plain(text: str) -> str:
@@ -92,19 +127,18 @@ def plain(text: str) -> str:
 
 
 def windows(text: str) -> Iterator[str]:
-    """Overlapping pieces of the text, each at most `WINDOW` characters once it is plain."""
-    for start in range(0, max(1, len(text) - OVERLAP), WINDOW - OVERLAP):
-        yield plain(text[start : start + WINDOW])
+    """Overlapping pieces of a text, each at most `WINDOW` characters long."""
+    return (text[start : start + WINDOW] for start in range(0, max(1, len(text) - OVERLAP), WINDOW - OVERLAP))
 
 
 def without_controls(text: str) -> str:
-    """The text without control, ANSI, bidi and tag characters and lone surrogates; tabs and line ends stay."""
-    return text if text.isascii() and text.isprintable() else _FORMS.sub("", text)
+    """The text without what a terminal or a reader would obey unseen: control, ANSI, bidi and tag characters."""
+    return text if text.isascii() and text.isprintable() else _ACTIVE.sub("", text)
 
 
 def without_hidden(text: str) -> str:
-    """The text without zero-width characters, except those that join letters of a script that needs them."""
-    return text if text.isascii() else _HIDDEN.sub(_joiner, text)
+    """The text without what nobody sees and nothing obeys, except joiners in scripts that need them."""
+    return text if text.isascii() and text.isprintable() else _HIDDEN.sub(_joiner, text)
 
 
 def cards(text: str) -> str:

@@ -1,0 +1,147 @@
+"""Clean: text is checked before any agent sees it, and sanitized before anybody sees it (guide: G1, G2).
+
+A hit on the way in is a signal, not proof: it ends a run only because the text is the user's own question, who can
+rephrase it. Text that a source returns is `scan`ned by whoever reads it, marked, and treated as data.
+
+Not covered here: what the rules do not name. Detection is no gate; see `docs/` for what holds without it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from guards.errors import Refused
+from guards.patterns import redact, scan
+from guards.sweep import Check, Wash, blank, read
+from state.guarded import Missing, Run
+
+__all__ = ["INPUT", "OUTPUT", "Cleaning", "clean", "redact", "scan"]
+
+log = logging.getLogger("interlock")
+
+Update = dict[str, Any]
+
+INLINE: Final = 20_000
+"""Characters that are cleaned on the event loop; more goes to a thread."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaning:
+    """What `clean` does with the state keys it is given.
+
+    Attributes:
+        side: "input": strings are checked against the rules and trimmed; "output": they are redacted.
+        on_hit: Input only. "refuse": a hit ends the run as refused; "flag": it is noted in `run.missing` as optional.
+        longest: Characters a string may have. Input: more is refused. Output: the string is withheld.
+        most: Values (strings, numbers, entries) under one key. Input: more is refused. Output: the rest is withheld.
+        deepest: Levels of nesting. Input: more is refused. Output: what lies deeper is withheld.
+        keep: Output only. Kinds that stay: any of "card", "email", "secret".
+    """
+
+    side: Literal["input", "output"]
+    on_hit: Literal["refuse", "flag"] = "refuse"
+    longest: int = 4_000
+    most: int = 10_000
+    deepest: int = 20
+    keep: frozenset[str] = frozenset()
+
+    def but(self, **changes: Any) -> "Cleaning":
+        """This cleaning with something changed."""
+        return replace(self, **changes)
+
+
+INPUT: Final = Cleaning(side="input")
+"""For the user's own words: at most 4,000 characters a string, refused on a hit."""
+
+OUTPUT: Final = Cleaning(side="output", longest=1_000_000, most=100_000)
+"""For what leaves: cards, e-mail addresses and secrets removed, what cannot be cleaned withheld."""
+
+
+def clean(rule: Cleaning, *keys: str) -> Callable[..., Awaitable[Update]]:
+    """A node that cleans some keys of the state, strings in nested lists, dicts and records included.
+
+    An output cleaner runs also in an ending run, and what it cannot clean it withholds. A record with the fields
+    `text`, `source_id`, `start` and `end` is a verbatim quote: it is dropped rather than changed, and listed in
+    `run.missing`. Ids, paths and URLs keep e-mail addresses, so that they still lead somewhere.
+
+    Args:
+        rule: `INPUT`, `OUTPUT` or one of your own (`INPUT.but(longest=500)`).
+        keys: State keys; a key that the state does not hold is passed over.
+
+    Returns:
+        An async node function; its update names only what changed.
+
+    Raises:
+        ValueError: No key was given.
+    """
+    if not keys:
+        raise ValueError(f"clean({rule.side}): name the state keys to clean, for example clean(INPUT, 'question')")
+    node: Callable[..., Awaitable[Update]] = (_input_node if rule.side == "input" else _output_node)(rule, keys)
+    return node
+
+
+def _input_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
+    async def clean_input(state: Any) -> Update:
+        update: Update = {}
+        flags: list[Missing] = []
+        for key in keys:
+            check = Check(key, rule.longest, rule.most, rule.deepest)
+            value = read(state, key)
+            cleaned = await _run(check.value, value)
+            flags += _judge(rule, key, check.hits)
+            if cleaned is not value:
+                update[key] = cleaned
+        return {**update, "run": Run(missing=tuple(flags))} if flags else update
+
+    return _marked(clean_input, "input", keys)
+
+
+def _judge(rule: Cleaning, key: str, hits: list[str]) -> list[Missing]:
+    if hits and rule.on_hit == "refuse":
+        raise Refused(f"the {key} looks like an injection (rule: {hits[0]}); rephrase it without such words")
+    reason = f"looks like an injection (rule: {hits[0]}); passed on as data" if hits else ""
+    return [Missing(what=key, status="ok", reason=reason, optional=True)] if hits else []
+
+
+def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
+    async def clean_output(state: Any) -> Update:
+        update: Update = {}
+        lost: list[Missing] = []
+        for key in keys:
+            value = read(state, key)
+            wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep)
+            cleaned = await _washed(wash, key, value)
+            if cleaned is not value:
+                update[key] = cleaned
+            lost += wash.lost
+        return {**update, "run": Run(missing=tuple(lost))} if lost else update
+
+    node = _marked(clean_output, "output", keys)
+    node.closing = True
+    node.withhold = lambda state: {key: blank(read(state, key)) for key in keys}
+    return node
+
+
+async def _washed(wash: Wash, key: str, value: Any) -> Any:
+    """The value clean, or blank: never as it was when cleaning it failed."""
+    try:
+        return await _run(lambda given: wash.top(key, given), value)
+    except Exception as error:
+        log.warning("value withheld", extra={"key": key, "error": type(error).__name__})
+        wash.lost.append(Missing(what=key, status="refused", reason="withheld: it could not be cleaned"))
+        return blank(value)
+
+
+async def _run(work: Callable[[Any], Any], value: Any) -> Any:
+    """Do it here when it is little, in a thread when the event loop would feel it."""
+    if isinstance(value, str) and len(value) <= INLINE:
+        return work(value)
+    return await asyncio.to_thread(work, value)
+
+
+def _marked(node: Any, side: str, keys: tuple[str, ...]) -> Any:
+    """What `check` reads: which side the node cleans, and which keys."""
+    node.cleans, node.keys = side, keys
+    return node
