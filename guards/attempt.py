@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextvars import ContextVar, copy_context
+from collections.abc import Coroutine
+from contextvars import Context, ContextVar
 from typing import Any
 
 from guards.errors import Stopped, TimedOut
@@ -11,6 +11,7 @@ from guards.ledger import Hold
 from guards.prices import Price
 from guards.scope import Scope
 from state.guarded import Spent
+from state.message import current_trace
 
 NOTHING = Spent()
 GRACE_SECONDS = 0.1
@@ -32,8 +33,9 @@ class Attempt:
         abandoned: The node swallowed its cancellation and was left behind.
     """
 
-    def __init__(self, scope: Scope, seconds: float) -> None:
+    def __init__(self, scope: Scope, seconds: float, meter: object) -> None:
         self.scope = scope
+        self.meter = meter
         self.parent = current_attempt.get()
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
@@ -55,17 +57,22 @@ class Attempt:
         if self._loop is not None and self._task is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._task.cancel)
 
-    async def run(self, work: Callable[[], Coroutine[Any, Any, Any]], stoppable: bool) -> Any:
+    async def run(self, work: Coroutine[Any, Any, Any], context: Context, stoppable: bool) -> Any:
         """Run the node's body in a task of its own and wait no longer than the attempt may take.
+
+        Args:
+            work: The body, not begun.
+            context: The context variables to run it in; not changed.
+            stoppable: Whether a stop request cancels it.
 
         Raises:
             TimedOut: The time is over.
             Stopped: Somebody stopped the run meanwhile.
         """
+        context = context.copy()
+        context.run(self._be_current)
         self._loop = asyncio.get_running_loop()
-        context = copy_context()
-        context.run(current_attempt.set, self)
-        self._task = self._loop.create_task(work(), context=context)
+        self._task = self._loop.create_task(work, context=context)
         if stoppable:
             self.scope.attempts.add(self)
         try:
@@ -73,6 +80,11 @@ class Attempt:
         finally:
             self.open = False
             self.scope.attempts.discard(self)
+
+    def _be_current(self) -> None:
+        current_attempt.set(self)
+        current_trace.set(self.scope.run.trace_id)
+        meter.set(self.meter)
 
     async def _wait(self, task: asyncio.Task[Any]) -> Any:
         try:

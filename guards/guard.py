@@ -8,7 +8,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from guards.errors import Unsafe
 from guards.policy import Policy
-from guards.wiring import show_run, show_subgraph, stamp_input
+from guards.wiring import run_under_guard, show_run, show_subgraph, stamp_input
 from guards.wrap import Builder, Wrapping
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
@@ -72,5 +72,6 @@ def _compile(builder: Builder, policy: Policy, name: str, own: Mapping[str, Poli
     show_run(compiled)
     for node, spec in builder.nodes.items():
         show_subgraph(compiled, node, spec.runnable)
+        run_under_guard(compiled, node, wrapping.nodes[node])
     _guarded[wrapped] = (builder, policy)
     return compiled

@@ -61,6 +61,12 @@ class Ledger:
             self.spent = self.spent + actual
             return True
 
+    def catch_up(self, known: Spent) -> None:
+        """Take over what the state knows when it knows more: the run went on in another process meanwhile."""
+        if known.calls > self.spent.calls:
+            with self._lock:
+                self.spent = known
+
     def _check(self, limit: str, after: float, allowed: float | None) -> None:
         if allowed is not None and after > allowed * (1 + 1e-9):
             raise LimitReached(limit, after, allowed, _CURES.get(limit, ""))

@@ -6,8 +6,8 @@ ending run walks the shortest way out: nodes are passed over, except those that 
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command, Send
 
-from guards.attempt import NOTHING, Attempt, meter
+from guards.attempt import NOTHING, Attempt
 from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
 from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
@@ -24,7 +24,6 @@ from guards.scope import claim_thread, enter, stop_request
 from guards.wiring import read_run, resumed_by_person, thread_of, write_run
 from guards.words import Gathering
 from state.guarded import Missing, Run, Spent, Status, join
-from state.message import current_trace
 
 log = logging.getLogger("interlock")
 
@@ -72,9 +71,12 @@ class GuardedNode:
 
     async def __call__(self, state: Any, config: RunnableConfig) -> Any:
         """Run the node within its limits and add what happened to the run's record."""
-        task = _Task(self.plan, state, config)
-        with _trace(task.run):
-            result = await task.outcome()
+        return await self.run(state, config, copy_context())
+
+    async def run(self, state: Any, config: RunnableConfig, context: Context) -> Any:
+        """The same, with the context variables that the node is to see."""
+        task = _Task(self.plan, state, config, context)
+        result = await task.outcome()
         write_run(config, task.delta())
         return result
 
@@ -82,8 +84,9 @@ class GuardedNode:
 class _Task:
     """One execution of a guarded node."""
 
-    def __init__(self, plan: NodePlan, state: Any, config: RunnableConfig) -> None:
+    def __init__(self, plan: NodePlan, state: Any, config: RunnableConfig, context: Context) -> None:
         self.plan = plan
+        self.context = context
         self.state = state
         self.config = config
         self.run = read_run(config)
@@ -115,7 +118,7 @@ class _Task:
             return await self._attempts()
         if self.plan.closing:
             return await self._close(self.plan.body)
-        return await self._fall_back() if self._may_fall_back() else self._routed(None)
+        return await self._plan_without(self.plan.plain)
 
     async def _attempts(self) -> Any:
         try:
@@ -142,14 +145,9 @@ class _Task:
         return await self._bounded(body, _least(self.plan.policy.timeout, max(0.05, self._left(True) / 2)), False)
 
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
-        attempt = Attempt(self.scope, seconds)
-
-        async def work() -> Any:
-            meter.set(METER)
-            return await body.ainvoke(self.state, self.config)
-
+        attempt = Attempt(self.scope, seconds, METER)
         try:
-            return await attempt.run(work, stoppable)
+            return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
         finally:
             charge_open_holds(attempt)
             if attempt.spent is not NOTHING:
@@ -162,14 +160,16 @@ class _Task:
         self._record(error)
         if self.plan.withhold is not None:
             return self._routed(self.plan.withhold(self.state))
-        return await self._fall_back() if self._may_fall_back() else self._routed(None)
+        return await self._plan_without(self.plan.plain)
 
-    async def _fall_back(self) -> Any:
-        assert self.plan.plain is not None
+    async def _plan_without(self, plain: Runnable[Any, Any] | None) -> Any:
+        """The plan that needs no agent, if there is one and the run was not refused."""
+        if plain is None or self.run.refusal or self.refusal:
+            return self._routed(None)
         if self._ending() and not any(entry.what == self.plan.name for entry in self.missing):
             self._note(Missing(what=self.plan.name, status="stopped", reason=self._why_ending()))
         try:
-            return self._routed(self._adopt(await self._close(self.plan.plain)))
+            return self._routed(self._adopt(await self._close(plain)))
         except GraphBubbleUp:
             raise
         except Exception as error:
@@ -212,9 +212,7 @@ class _Task:
     def delta(self) -> Run:
         """What this execution adds to the run's record."""
         spent = self.spent + Spent(seconds=max(0.0, time.time() - self.run.started - self.paused))
-        delta = Run(
-            spent=spent, paused=self.paused, missing=tuple(self.missing), stop=self.stop, refusal=self.refusal
-        )
+        delta = Run(spent=spent, paused=self.paused, missing=tuple(self.missing), stop=self.stop, refusal=self.refusal)
         return delta if self.base is None else join(self.base, delta)
 
     def _claim_thread(self) -> None:
@@ -244,9 +242,6 @@ class _Task:
 
     def _why_ending(self) -> str:
         return self.run.stop or self.stop
-
-    def _may_fall_back(self) -> bool:
-        return self.plan.plain is not None and not (self.run.refusal or self.refusal)
 
     def _left(self, closing: bool) -> float:
         return self.scope.deadline(closing, self.paused) - time.time()
@@ -294,12 +289,3 @@ def _check_routes(result: Any, targets: frozenset[str]) -> None:
         wanted = {step.node if isinstance(step, Send) else step for step in goto}
         if unknown := wanted - targets:
             raise Permanent(f"routes to {sorted(map(str, unknown))}, which are no nodes of this graph")
-
-
-@contextmanager
-def _trace(run: Run) -> Iterator[None]:
-    token = current_trace.set(run.trace_id)
-    try:
-        yield
-    finally:
-        current_trace.reset(token)

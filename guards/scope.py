@@ -1,7 +1,8 @@
-"""Scope: the live side of a run in this process. It exists while somebody works for the run and leaves nothing behind.
+"""Scope: the live side of a run in this process.
 
 What must last (times, counts, money) is in the state's `run` record; a scope is made from it and can be made again, so
-a resumed run and a running one are the same thing. Scopes are found by run id or by thread id.
+a resumed run and a running one are the same thing. Scopes are found by run id or by thread id; the idle ones that were
+used last are kept, `SCOPES_KEPT` in all, so that nothing piles up.
 """
 
 import threading
@@ -9,7 +10,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, WeakValueDictionary
 
 from guards.ledger import Ledger
 from guards.policy import Policy
@@ -18,6 +18,7 @@ from state.guarded import Run
 if TYPE_CHECKING:
     from guards.attempt import Attempt
 
+SCOPES_KEPT = 128
 REQUESTS_KEPT = 1_000
 STOP_SECONDS = 1.5
 """What the closing nodes together may take after a stop was requested."""
@@ -47,7 +48,7 @@ class Scope:
     thread: str
     policy: Policy
     ledger: Ledger
-    attempts: "WeakSet[Attempt]" = field(default_factory=WeakSet)
+    attempts: "set[Attempt]" = field(default_factory=set)
 
     def deadline(self, closing: bool, paused: float) -> float:
         """When work must end, in seconds since the epoch; infinite without a deadline."""
@@ -58,8 +59,8 @@ class Scope:
         return end if closing else end - self.policy.closing_seconds
 
 
-_scopes: "WeakValueDictionary[str, Scope]" = WeakValueDictionary()
-_threads: "WeakValueDictionary[str, Scope]" = WeakValueDictionary()
+_scopes: dict[str, Scope] = {}
+_threads: dict[str, Scope] = {}
 _requests: "OrderedDict[str, StopRequest]" = OrderedDict()
 _extensions: "OrderedDict[str, float]" = OrderedDict()
 _lock = threading.Lock()
@@ -67,12 +68,13 @@ _lock = threading.Lock()
 
 def enter(run: Run, thread: str, policy: Policy) -> Scope:
     """The run's live scope, made from its record when nobody holds one."""
-    with _lock:
-        scope = _scopes.get(run.id)
-        if scope is None:
-            scope = Scope(run, thread, policy, Ledger(policy, run.spent))
-            _scopes[run.id] = scope
+    scope = _scopes.get(run.id)
+    if scope is not None:
+        scope.ledger.catch_up(run.spent)
         return scope
+    with _lock:
+        _drop_idle(_scopes)
+        return _scopes.setdefault(run.id, Scope(run, thread, policy, Ledger(policy, run.spent)))
 
 
 def claim_thread(scope: Scope, key: str) -> Run | None:
@@ -80,6 +82,7 @@ def claim_thread(scope: Scope, key: str) -> Run | None:
     if not key:
         return None
     with _lock:
+        _drop_idle(_threads)
         other = _threads.get(key)
         if other is None or other.run.id == scope.run.id or not other.attempts:
             _threads[key] = scope
@@ -133,6 +136,13 @@ def extend(name: str, seconds: float) -> None:
 
 def _extended(scope: Scope) -> float:
     return _extensions.get(scope.run.id, 0.0) or _extensions.get(scope.thread, 0.0)
+
+
+def _drop_idle(scopes: dict[str, Scope]) -> None:
+    """Make room: the oldest scopes that nobody works for go."""
+    if len(scopes) >= SCOPES_KEPT:
+        for name in [name for name, scope in scopes.items() if not scope.attempts][: SCOPES_KEPT // 2]:
+            del scopes[name]
 
 
 def _keep(table: OrderedDict[str, Any], name: str, value: Any) -> None:

@@ -3,11 +3,14 @@
 Not all of it is public; langgraph is pinned and `tests/test_wiring.py` tells when it moves.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from typing import Any, Protocol
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph._internal._runnable import RunnableCallable
+from langchain_core.tracers.langchain import LangChainTracer
+from langgraph._internal._config import ensure_config, patch_config
+from langgraph._internal._runnable import RunnableCallable, RunnableSeq, set_config_context
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import ChannelRead
@@ -16,6 +19,13 @@ from langgraph.pregel._write import ChannelWrite, ChannelWriteEntry, ChannelWrit
 from state.guarded import Run
 
 RUN = "run"
+
+
+class Guards(Protocol):
+    """What runs a node under guard (`guards.node.GuardedNode`)."""
+
+    async def run(self, state: Any, config: RunnableConfig, context: Context) -> Any:
+        """Run the node in these context variables."""
 
 
 def read_run(config: RunnableConfig, fresh: bool = False) -> Run:
@@ -46,6 +56,52 @@ def show_subgraph(compiled: CompiledStateGraph[Any, Any, Any, Any], node: str, i
     """Keep a wrapped subgraph visible to drawings and to streams."""
     if isinstance(inner, Pregel):
         compiled.nodes[node].subgraphs = [inner]
+
+
+class GuardedSteps(RunnableSeq):
+    """LangGraph's own sequence of a node and its writers, in which the guard runs the node.
+
+    The sequence makes a task for the node anyway; here it is the guard that makes it, so a guarded node has as many
+    tasks as a bare one. The body is `RunnableSeq.ainvoke` but for the marked line.
+    """
+
+    def __init__(self, guarded: Guards, steps: Sequence[Runnable[Any, Any]], trace_policy: Any) -> None:
+        super().__init__(*steps, trace_policy=trace_policy)
+        self.guarded = guarded
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the node under its guard, then its writers."""
+        config = ensure_config() if config is None else config
+        run_manager = await self._astart(input, config)
+        try:
+            for number, step in enumerate(self.steps, 1):
+                config = patch_config(config, callbacks=run_manager.get_child(f"seq:step:{number}"))
+                if number == 1:
+                    with set_config_context(config, _traced(run_manager)) as context:
+                        input = await self.guarded.run(input, config, context)  # the guard, not a bare task
+                else:
+                    input = await step.ainvoke(input, config)
+        except BaseException as error:
+            await run_manager.on_chain_error(error)
+            raise
+        await self._aend(run_manager, input)
+        return input
+
+
+def _traced(run_manager: Any) -> Any:
+    """The tracer's run of this node, if it is traced."""
+    for handler in run_manager.handlers:
+        if isinstance(handler, LangChainTracer):
+            return handler.run_map.get(str(run_manager.run_id))
+    return None
+
+
+def run_under_guard(compiled: CompiledStateGraph[Any, Any, Any, Any], node: str, guarded: Guards) -> None:
+    """Let the guard run a compiled node in the place of LangGraph's own task for it."""
+    spec = compiled.nodes[node]
+    if isinstance(spec.node, RunnableSeq):
+        steps = GuardedSteps(guarded, spec.node.steps, spec.trace_policy)
+        spec.__dict__["node"] = steps  # a cached property: filled before its first use
 
 
 def node_runnable(name: str, function: Callable[..., Any]) -> Runnable[Any, Any]:

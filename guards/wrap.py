@@ -41,6 +41,7 @@ class Wrapping:
         self.gatherings = words(drawing).gatherings
         self.policies = {**words(drawing).policies, **own}
         self.away = distances(drawing)
+        self.nodes = {node: GuardedNode(self._node(node, spec)) for node, spec in drawing.nodes.items()}
 
     def builder(self) -> Builder:
         """The guarded copy."""
@@ -49,7 +50,7 @@ class Wrapping:
         copied.managed = dict(self.drawing.managed)
         copied._add_schema(Guarded)
         copied.nodes = {
-            node: replace(spec, runnable=node_runnable(node, GuardedNode(self._node(node, spec)).__call__))
+            node: replace(spec, runnable=node_runnable(node, self.nodes[node].__call__))
             for node, spec in self.drawing.nodes.items()
         }
         copied.branches = defaultdict(dict)
