@@ -67,6 +67,10 @@ class Run(BaseModel):
     stop: str = Field(default="", description="Why the run was told to end early; the first reason stays.")
     refusal: str = Field(default="", description="Why the run was refused; the first reason stays.")
 
+    def __hash__(self) -> int:
+        """LangGraph's drawing code hashes what the start node writes."""
+        return hash((self.id, self.started))
+
     @property
     def ending(self) -> bool:
         """Whether the run is on its way out: nodes that do not close it are passed over."""
