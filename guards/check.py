@@ -1,5 +1,6 @@
 """Check: the static checks. `guard()` refuses a drawing with holes; `interlock check` lists them for any graph."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -65,12 +66,12 @@ def check(target: Any) -> list[Hole]:
     Returns:
         The holes, in a stable order. What cannot be loaded is a hole too (`cannot-load`).
     """
-    if not isinstance(target, str):
+    if not isinstance(target, (str, os.PathLike)):
         return _checked(target, "")
     from guards.load import loaded
 
     found: list[Hole] = []
-    with loaded(target) as graphs:
+    with loaded(os.fspath(target)) as graphs:
         for graph in graphs:
             found += graph.holes or _checked(graph.graph, graph.name)
     return in_order(found)

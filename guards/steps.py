@@ -1,0 +1,69 @@
+"""Steps: the most supersteps that a run of a drawing can take, known before it starts."""
+
+import graphlib
+from collections.abc import Mapping
+
+from guards.certain import loop_body
+from guards.drawing import START, Drawing
+from guards.loop import Loop
+from guards.policy import Policy
+from guards.ways import onward
+
+
+def supersteps(drawing: Drawing, policy: Policy) -> int | None:
+    """Supersteps on the longest way through a drawing, every loop taken as often as it may; None without a bound.
+
+    Loops inside each other multiply. Where loops overlap without being inside each other, or a node is deferred, every
+    node is counted for every round, one after the other: more than any run takes.
+    """
+    after = onward(drawing.ways, lambda way: way.kind == "back")
+    order = _order(after)
+    if order is None:
+        return None
+    bodies = _bodies(drawing)
+    nested = all(a <= b or b <= a or a.isdisjoint(b) for a, _ in bodies for b, _ in bodies)
+    if not nested or any(node.deferred for node in drawing.nodes.values()):
+        return _executions(drawing, bodies, policy)
+    weights = dict.fromkeys(drawing.nodes, 1)
+    for body, loop in sorted(bodies, key=lambda one: (len(one[0]), one[1].source)):
+        inside = {node: [end for end in after.get(node, ()) if end in body] for node in body}
+        weights[loop.source] += (_rounds(loop, policy) - 1) * _longest(inside, order, weights, loop.back_to)
+    return _longest(after, order, weights, START)
+
+
+def _bodies(drawing: Drawing) -> list[tuple[set[str], Loop]]:
+    """The loops, each with the nodes that run again in every round."""
+    after = onward(drawing.ways)
+    loops = [route.loop for route in drawing.routes if route.loop is not None]
+    return [(loop_body(after, loop.source, loop.back_to), loop) for loop in loops]
+
+
+def _executions(drawing: Drawing, bodies: list[tuple[set[str], Loop]], policy: Policy) -> int:
+    """Executions of all nodes together, those of a fan-out over items counted once."""
+    times = dict.fromkeys((name for name, node in drawing.nodes.items() if not node.is_handler), 1)
+    for body, loop in bodies:
+        for node in body & set(times):
+            times[node] *= _rounds(loop, policy)
+    return sum(times.values())
+
+
+def _rounds(loop: Loop, policy: Policy) -> int:
+    return loop.at_most or policy.rounds
+
+
+def _order(after: Mapping[str, list[str]]) -> list[str] | None:
+    """The nodes, each before those it leads to; None when there is a cycle."""
+    try:
+        return list(graphlib.TopologicalSorter(after).static_order())[::-1]
+    except graphlib.CycleError:
+        return None
+
+
+def _longest(after: Mapping[str, list[str]], order: list[str], weights: Mapping[str, int], start: str) -> int:
+    """The heaviest way from `start`."""
+    best = {start: weights.get(start, 0)}
+    for node in order:
+        if node in best:
+            for target in after.get(node, ()):
+                best[target] = max(best.get(target, 0), best[node] + weights.get(target, 0))
+    return max(best.values())
