@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.graph import StateGraph
+from langgraph.graph import END, START, StateGraph
 
 from guards.check import DEFAULT
-from guards.drawing import END, START, Drawing, Node, draw
+from guards.drawing import Drawing, Node, draw, mermaid
 from guards.policy import Policy
 from guards.rules_state import writes
 from guards.source import read
@@ -110,12 +110,12 @@ def description(graph: Any, name: str = "") -> Description:
         channels=len({frozenset((way.source, way.target)) for way in drawing.ways if _between(way, agents)}),
         channels_possible=len(agents) * (len(agents) - 1) // 2,
         supersteps=supersteps(drawing, limits),
-        mermaid=_mermaid(graph),
+        mermaid=mermaid(graph),
     )
 
 
 def describe(graph: Any, name: str = "") -> str:
-    """The description of a graph as text for a terminal; `description(graph)` has it as data, with a mermaid drawing."""
+    """The description of a graph as text for a terminal; `description(graph)` is the same as data, with a drawing."""
     it = description(graph, name)
     steps = "unbounded" if it.supersteps is None else f"at most {it.supersteps}"
     lines = [
@@ -131,12 +131,8 @@ def describe(graph: Any, name: str = "") -> str:
         "edges",
         *_table([(_end(edge.source), "->", _end(edge.target), edge.kind) for edge in it.edges]),
     ]
-    loops = [
-        f"  {loop.source} -> {loop.back_to}, at most {loop.at_most} rounds, then {_end(loop.then)}" for loop in it.loops
-    ]
-    gathers = [f"  {', '.join(one.branches)} -> {one.into}{_terms(one)}" for one in it.gathers]
-    lines += ["", "loops", *loops] if loops else []
-    lines += ["", "gathers", *gathers] if gathers else []
+    lines += _section("loops", [f"{one.source} -> {one.back_to}{_rounds(one)}" for one in it.loops])
+    lines += _section("gathers", [f"{', '.join(one.branches)} -> {one.into}{_terms(one)}" for one in it.gathers])
     return "\n".join(lines)
 
 
@@ -183,20 +179,19 @@ def _between(way: Any, agents: list[str]) -> bool:
     return way.source in agents and way.target in agents and way.source != way.target
 
 
-def _mermaid(graph: Any) -> str:
-    """LangGraph's own drawing of the plain graph; empty where it cannot draw."""
-    try:
-        compiled = graph.compile() if isinstance(graph, StateGraph) else graph
-        return str(compiled.get_graph().draw_mermaid())
-    except Exception:
-        return ""
-
-
 def _row(node: NodeView) -> tuple[str, ...]:
     written = ", ".join(node.writes) + ("?" if node.writes_more else "")
     bound = f"{_shown(node.timeout)} s x {node.attempts}"
     plain = f"else {node.fallback}" if node.fallback else ""
     return node.name, " ".join(node.kinds), bound, f"reads {', '.join(node.reads)}", f"writes {written or '-'}", plain
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", title, *(f"  {line}" for line in lines)] if lines else []
+
+
+def _rounds(loop: LoopView) -> str:
+    return f", at most {loop.at_most} rounds, then {_end(loop.then)}"
 
 
 def _terms(one: GatherView) -> str:

@@ -4,11 +4,12 @@ The one file of the static checks that reads the builder's insides; not all of t
 `tests/test_drawing.py` tells when they move.
 """
 
+import copy
 import datetime
 import functools
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from langchain_core.runnables import Runnable
@@ -16,7 +17,7 @@ from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.ephemeral_value import EphemeralValue
 from langgraph.channels.last_value import LastValue, LastValueAfterFinish
 from langgraph.channels.untracked_value import UntrackedValue
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, StateGraph
 from langgraph.pregel import Pregel
 
 from guards.gather import Fanout
@@ -206,6 +207,18 @@ def is_compiled(thing: Any) -> bool:
     return isinstance(thing, Pregel)
 
 
+def mermaid(graph: Any) -> str:
+    """LangGraph's own drawing of a builder or a compiled graph; empty where it cannot draw it."""
+    try:
+        if isinstance(graph, StateGraph):
+            graph = copy.copy(graph)
+            graph.nodes = {name: replace(spec) for name, spec in graph.nodes.items()}
+            graph = graph.compile()
+        return str(graph.get_graph().draw_mermaid())
+    except Exception:
+        return ""
+
+
 def is_async(runnable: Any) -> bool:
     """Whether a runnable awaits its work instead of blocking a thread with it."""
     if isinstance(runnable, RunnableCallable):
@@ -285,6 +298,3 @@ def _channel(key: str, channel: Any) -> Channel:
     reducer = getattr(getattr(channel, "operator", None), "__name__", "")
     stored = not isinstance(channel, UntrackedValue)
     return Channel(key, getattr(channel, "ValueType", Any), single, stored, "" if single else reducer)
-
-
-__all__ = ["END", "START", "Channel", "Drawing", "Join", "Node", "Route", "Way", "draw", "is_async", "is_compiled"]

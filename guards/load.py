@@ -7,7 +7,6 @@ left as they were. What it prints goes to stderr. Whatever goes wrong is one hol
 import asyncio
 import contextlib
 import importlib
-import importlib.util
 import inspect
 import json
 import os
@@ -17,6 +16,7 @@ import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -241,10 +241,10 @@ def _module(place: _Place) -> Any:
         raise FileNotFoundError(f"there is no file {place.source.name} in {place.source.parent.name}")
     name = "_".join((PREFIX, *place.source.with_suffix("").parts[-3:]))
     name = "".join(letter if letter.isidentifier() or letter.isdigit() else "_" for letter in name)
-    spec = importlib.util.spec_from_file_location(name, place.source)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader = SourceFileLoader(name, str(place.source))
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__file__, module.__loader__ = str(place.source), loader
+    loader.exec_module(module)
     return module
 
 
@@ -255,12 +255,10 @@ def _graphs_in(module: Any, place: _Place) -> list[Loaded]:
     named = {name: thing for name, thing in vars(module).items() if not name.startswith("_")}
     compiled = {name: thing for name, thing in named.items() if is_compiled(thing)}
     drawn = [drawing_of(thing) for thing in compiled.values() if hasattr(thing, "builder")]
-    for name, thing in named.items():
-        if isinstance(thing, StateGraph) and not any(thing is drawing for drawing in drawn):
-            compiled[name] = thing
-    if not compiled:
+    loose = {name: thing for name, thing in named.items() if isinstance(thing, StateGraph) and thing not in drawn}
+    if not (found := {**compiled, **loose}):
         return [_failed(place.name, "no graph stands at its top level", "name a factory: file.py:build")]
-    return [Loaded(name if len(compiled) > 1 else place.name, thing) for name, thing in compiled.items()]
+    return [Loaded(name if len(found) > 1 else place.name, thing) for name, thing in found.items()]
 
 
 def _made(thing: Any) -> Any:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from langgraph.graph import END, START
+
 from guards.certain import Certainty
-from guards.drawing import END, START, Drawing, Node
+from guards.drawing import Drawing, Node
 from guards.hole import Hole
 from guards.policy import Policy
 from guards.source import read, routes_by_command

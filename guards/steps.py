@@ -3,8 +3,10 @@
 import graphlib
 from collections.abc import Mapping
 
+from langgraph.graph import START
+
 from guards.certain import loop_body
-from guards.drawing import START, Drawing
+from guards.drawing import Drawing
 from guards.loop import Loop
 from guards.policy import Policy
 from guards.ways import onward

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from itertools import combinations, product
 
-from guards.drawing import END, START, Drawing, Route, Way
+from langgraph.graph import END, START
+
+from guards.drawing import Drawing, Route, Way
 from guards.source import read, sends
 from guards.ways import onward, trail
 
