@@ -20,7 +20,7 @@ EXAMPLE := Which sources disagree about what the Harbour Line cost and when it o
 # Tests are offline and must not wait for a tracing server.
 TEST_ENV := LANGSMITH_TEST_TRACKING=false LANGSMITH_TRACING=false
 
-.PHONY: help research test pytest lint format types check notebook eval bench faults dev lock setup setup-dev clean
+.PHONY: help research test pytest lint format types check notebook eval bench faults readme dev lock setup setup-dev clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -33,7 +33,7 @@ research: $(RUN) ## Answer Q from DOCS (folder), DB (SQLite file), URL; report t
 	[ -z "$$DB" ] || set -- "$$@" --db "$$DB"; \
 	[ -z "$$URL" ] || set -- "$$@" --url "$$URL"; \
 	[ -z "$$OUT" ] || set -- "$$@" --out "$$OUT"; \
-	$(BIN)/interlock research "$${Q:-$(EXAMPLE)}" "$$@"; code=$$?; \
+	$(BIN)/interlock research "$${Q:-$(EXAMPLE)}" "$$@" $(ARGS); code=$$?; \
 	[ $$code -ne 3 ] || { echo 'The report is partial: it says what is missing and why.' >&2; exit 0; }; exit $$code
 
 test: lint types check pytest ## Lint, types, graph check and all tests (the notebook's too)
@@ -67,6 +67,9 @@ bench: $(RUN) ## The table of speed, CPU and memory, recorded in bench/RESULTS.m
 faults: $(RUN) ## The README's table: bare against guarded on the same faults
 	$(BIN)/python -m bench.faults $(ARGS)
 
+readme: $(DEV) ## Renew what the README takes from commands: the drawing and the table of faults
+	$(BIN)/python docs/renew_readme.py
+
 dev: $(DEV) ## Serve the graphs with LangGraph's dev server
 	$(BIN)/langgraph dev --no-browser
 
@@ -78,7 +81,10 @@ lock: $(VENV)/bin/python ## Resolve the dependencies anew into constraints.txt a
 LOCK = pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 setup: $(RUN) ## Everything that a run needs, in .venv
-setup-dev: $(DEV) ## Everything that the tests need, in .venv
+setup-readme: $(DEV) ## Renew what the README takes from commands: the drawing and the table of faults
+	$(BIN)/python docs/renew_readme.py
+
+dev: $(DEV) ## Everything that the tests need, in .venv
 
 clean: ## Remove .venv and what the tools left
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .langgraph_api
