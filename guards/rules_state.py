@@ -69,6 +69,6 @@ def keyless_state(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
 def taken_key(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
     """The key `run` belongs to the guard."""
     channel = drawing.channels.get(RUN)
-    if channel is not None and channel.holds is not Run:
+    if channel is not None and getattr(channel.holds, "__origin__", channel.holds) is not Run:
         cure = "rename your key, or inherit state.guarded.Guarded to read the record"
         yield Hole("taken-key", RUN, "the state key 'run' is the guard's record of the run", cure)
