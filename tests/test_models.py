@@ -14,8 +14,11 @@ from model_server import KEY, ModelServer
 from pydantic import BaseModel
 
 from guards.errors import Permanent, Transient
-from nodes import chat, chat_errors, chat_http, models
+from nodes import chat, chat_errors, chat_http, models, review
+from nodes.judge import Verdicts
 from nodes.models import ask, model_for, stated_price
+from nodes.plan import Planning
+from nodes.write import Report
 from state.research import Context
 
 MESSAGES = [SystemMessage("You are the reviewer of a report."), HumanMessage("Is it good?")]
@@ -285,3 +288,28 @@ def test_retry_after_is_read_or_ignored(value: str, seconds: float | None) -> No
 def test_retry_after_may_be_a_date() -> None:
     headers = httpx2.Headers({"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"})
     assert chat_errors._retry_after(headers) == 0.0
+
+
+async def test_a_proxy_in_the_environment_is_not_between_us_and_this_machine(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert (await verdict()).approved
+
+
+def objects(schema: Any) -> list[dict[str, Any]]:
+    """Every object type in a JSON schema."""
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    return [schema] * (isinstance(schema, dict) and schema.get("type") == "object") + [
+        found for part in inner for found in objects(part)
+    ]
+
+
+@pytest.mark.parametrize("schema", [Planning, Report, Verdicts, review.Verdict])
+def test_every_agents_schema_is_strict(schema: type[BaseModel]) -> None:
+    described = models._format(schema)["response_format"]["json_schema"]
+    assert described["strict"] is True
+    for found in objects(described["schema"]):
+        assert found["additionalProperties"] is False
+        assert set(found["required"]) == set(found["properties"])
