@@ -10,7 +10,8 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,11 +64,8 @@ def sends(function: Any) -> bool:
 
 
 def routes_by_command(function: Any) -> bool:
-    """Whether it returns `Command(goto=...)` for its own graph."""
-    codes = list(_codes(function))
-    named = any("goto" in const for code, _ in codes for const in code.co_consts if isinstance(const, tuple))
-    upwards = any("PARENT" in code.co_names for code, _ in codes)
-    return named and not upwards and uses(function, Command)
+    """Whether it, or a helper that it calls, returns `Command(goto=...)` for its own graph."""
+    return any(map(_routes, _functions(function)))
 
 
 def likely_ends(function: Any, known: frozenset[str]) -> tuple[str, ...]:
@@ -108,7 +106,7 @@ def _read(function: types.FunctionType) -> Reading:
     found = _Found()
     for step in _own(tree):
         if isinstance(step, ast.Call):
-            found.call(step, _names(function))
+            found.call(step, function)
     for value in _returned(tree):
         found.returned(value, _names(function))
     return Reading(frozenset(found.keys), found.sure, frozenset(found.gotos), frozenset(found.sends), found.several)
@@ -156,21 +154,57 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-def _codes(function: Any) -> Iterator[tuple[types.CodeType, dict[str, Any]]]:
-    """The code of a function, of the functions in it and of its helpers, each with the names it sees."""
+def _functions(function: Any) -> Iterator[types.FunctionType]:
+    """The Python function itself and the helpers of its own package that it names."""
     seen: set[types.CodeType] = set()
     todo = [(plain(function), 0)]
     while todo:
         bare, depth = todo.pop()
         if not isinstance(bare, types.FunctionType) or bare.__code__ in seen:
             continue
+        seen.add(bare.__code__)
+        yield bare
+        if depth < HELPERS_FOLLOWED:
+            names = _names(bare)
+            used = {name for code in _nested(bare.__code__) for name in code.co_names + code.co_freevars}
+            helpers = (plain(names.get(name)) for name in sorted(used))
+            todo += [(helper, depth + 1) for helper in helpers if _same_package(helper, bare)]
+
+
+def _codes(function: Any) -> Iterator[tuple[types.CodeType, Mapping[str, Any]]]:
+    """Their code and that of the functions in them, each with the names it sees."""
+    for bare in _functions(function):
         names = _names(bare)
         for code in _nested(bare.__code__):
-            seen.add(code)
             yield code, names
-            helpers = [names[name] for name in code.co_names + code.co_freevars if name in names]
-            if depth < HELPERS_FOLLOWED:
-                todo += [(plain(helper), depth + 1) for helper in helpers if _same_package(helper, bare)]
+
+
+def _routes(bare: types.FunctionType) -> bool:
+    codes = list(_nested(bare.__code__))
+    if not any("goto" in const for code in codes for const in code.co_consts if isinstance(const, tuple)):
+        return False
+    tree, names = _tree(bare), _names(bare)
+    if tree is None:
+        return not any("PARENT" in code.co_names for code in codes)
+    calls = [step for step in ast.walk(tree) if isinstance(step, ast.Call) and _is_call_of(step, Command, names)]
+    return any(_goes(call, bare) for call in calls)
+
+
+def _goes(call: ast.Call, bare: types.FunctionType) -> bool:
+    """Whether a `Command` leads anywhere in its own graph."""
+    words = {word.arg: word.value for word in call.keywords}
+    if "graph" in words and ast.unparse(words["graph"]).endswith("PARENT"):
+        return False
+    return "goto" in words and _constant(words["goto"], bare) not in ("", ())
+
+
+def _constant(part: ast.expr, bare: types.FunctionType) -> Any:
+    """The value of a literal, a global or a closure variable; None when it is known only at run time."""
+    if isinstance(part, ast.Constant):
+        return part.value
+    if isinstance(part, ast.Name) and part.id not in bare.__code__.co_varnames:
+        return _names(bare).get(part.id)
+    return None
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -180,9 +214,9 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _nested(const)
 
 
-def _names(function: types.FunctionType) -> dict[str, Any]:
+def _names(function: types.FunctionType) -> Mapping[str, Any]:
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
-    return {**function.__globals__, **{name: _content(cell) for name, cell in cells}}
+    return ChainMap({name: _content(cell) for name, cell in cells}, function.__globals__)
 
 
 def _content(cell: Any) -> Any:
@@ -204,8 +238,12 @@ def _tree(function: types.FunctionType) -> ast.AST | None:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, ValueError, IndentationError):
         return None
-    wanted = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    return next((step for step in ast.walk(tree) if isinstance(step, wanted)), None)
+    if function.__code__.co_name != "<lambda>":
+        return next(
+            (step for step in ast.walk(tree) if isinstance(step, (ast.FunctionDef, ast.AsyncFunctionDef))), None
+        )
+    lambdas = [step for step in ast.walk(tree) if isinstance(step, ast.Lambda)]
+    return lambdas[0] if len(lambdas) == 1 else None
 
 
 def _own(tree: ast.AST) -> Iterator[ast.AST]:
@@ -232,15 +270,16 @@ class _Found:
     sure: bool = True
     several: bool = False
 
-    def call(self, call: ast.Call, names: dict[str, Any]) -> None:
+    def call(self, call: ast.Call, bare: types.FunctionType) -> None:
         """Note where a `Send` or a `Command` goes."""
-        if _is_call_of(call, Send, names):
-            self.sends |= _texts(call.args[0] if call.args else None)
-        if _is_call_of(call, Command, names):
-            goto = next((word.value for word in call.keywords if word.arg == "goto"), None)
-            self.gotos |= {text for part in ast.walk(goto) for text in _texts(part)} if goto else set()
+        names = _names(bare)
+        if _is_call_of(call, Send, names) and call.args:
+            self.sends |= set(_targets(call.args[0], bare))
+        if _is_call_of(call, Command, names) and _goes(call, bare):
+            goto = next(word.value for word in call.keywords if word.arg == "goto")
+            self.gotos |= set(_targets(goto, bare))
 
-    def returned(self, value: ast.expr | None, names: dict[str, Any]) -> None:
+    def returned(self, value: ast.expr | None, names: Mapping[str, Any]) -> None:
         """Note the keys of one returned value."""
         match value:
             case None | ast.Constant(value=None):
@@ -249,8 +288,9 @@ class _Found:
                 self.returned(body, names)
                 self.returned(other, names)
             case ast.Dict(keys=keys):
-                self.keys |= {text for key in keys for text in _texts(key)}
-                self.sure &= all(_texts(key) for key in keys)
+                texts = {key.value for key in keys if isinstance(key, ast.Constant)}
+                self.keys |= {text for text in texts if isinstance(text, str)}
+                self.sure &= all(isinstance(key, ast.Constant) for key in keys)
             case ast.List() | ast.ListComp() | ast.Tuple() | ast.BoolOp():
                 self.several, self.sure = True, False
             case ast.Call() if _is_call_of(value, Command, names):
@@ -263,11 +303,26 @@ class _Found:
                 self.sure = False
 
 
-def _texts(part: Any) -> set[str]:
-    return {part.value} if isinstance(part, ast.Constant) and isinstance(part.value, str) else set()
+def _targets(part: ast.expr, bare: types.FunctionType) -> Iterator[str]:
+    """Node names in what a `goto` or a `Send` is given, as far as they are written there."""
+    match part:
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            inner = parts
+        case ast.IfExp(body=body, orelse=other):
+            inner = [body, other]
+        case ast.ListComp(elt=element):
+            inner = [element]
+        case ast.Call(args=[first, *_]) if _is_call_of(part, Send, _names(bare)):
+            inner = [first]
+        case _:
+            inner = []
+            found = _constant(part, bare)
+            yield from [found] if isinstance(found, str) and found else []
+    for one in inner:
+        yield from _targets(one, bare)
 
 
-def _is_call_of(call: ast.Call, thing: type, names: dict[str, Any]) -> bool:
+def _is_call_of(call: ast.Call, thing: type, names: Mapping[str, Any]) -> bool:
     function = call.func
     if isinstance(function, ast.Subscript):
         function = function.value
@@ -276,7 +331,7 @@ def _is_call_of(call: ast.Call, thing: type, names: dict[str, Any]) -> bool:
     return isinstance(function, ast.Name) and (function.id == thing.__name__ or names.get(function.id) is thing)
 
 
-def _makes_record(call: ast.Call, names: dict[str, Any]) -> bool:
+def _makes_record(call: ast.Call, names: Mapping[str, Any]) -> bool:
     """`dict(a=1)` or a TypedDict's call."""
     if not isinstance(call.func, ast.Name):
         return False
@@ -284,7 +339,7 @@ def _makes_record(call: ast.Call, names: dict[str, Any]) -> bool:
     return made is dict or hasattr(made, "__total__")
 
 
-def _blocking(call: ast.Call, names: dict[str, Any]) -> str:
+def _blocking(call: ast.Call, names: Mapping[str, Any]) -> str:
     """The name of a call that blocks, else nothing."""
     function = call.func
     if isinstance(function, ast.Name):
@@ -299,7 +354,7 @@ def _blocking(call: ast.Call, names: dict[str, Any]) -> str:
     return f"{module}.{function.attr}()" if function.attr in BLOCKING.get(module, ()) else ""
 
 
-def _resolve(part: ast.expr, names: dict[str, Any]) -> Any:
+def _resolve(part: ast.expr, names: Mapping[str, Any]) -> Any:
     if isinstance(part, ast.Name):
         return names.get(part.id)
     return getattr(_resolve(part.value, names), part.attr, None) if isinstance(part, ast.Attribute) else None
