@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from contextvars import Context, ContextVar
 from typing import Any
 
-from guards.errors import Stopped, TimedOut
+from guards.errors import Permanent, Stopped, TimedOut
 from guards.ledger import Hold
 from guards.prices import Price
 from guards.scope import Scope
@@ -72,7 +72,7 @@ class Attempt:
         context = context.copy()
         context.run(self._be_current)
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(work, context=context)
+        self._task = self._loop.create_task(_contained(work), context=context)
         if stoppable:
             self.scope.attempts.add(self)
         try:
@@ -105,6 +105,16 @@ class Attempt:
         task.cancel()
         self.abandoned = not await _settled(task, GRACE_SECONDS)
         task.add_done_callback(_forget)
+
+
+async def _contained(work: Coroutine[Any, Any, Any]) -> Any:
+    """Keep `sys.exit()` in a tool, and exceptions that are no `Exception`, from tearing down the event loop."""
+    try:
+        return await work
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise Permanent(f"the node raised {type(error).__name__}") from error
 
 
 async def _settled(task: asyncio.Task[Any], seconds: float) -> bool:

@@ -13,15 +13,16 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp
-from langgraph.types import Command, Send
+from langgraph.types import Command
 
 from guards.attempt import NOTHING, Attempt
-from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
+from guards.errors import Interlock, Refused, Stopped, TimedOut
 from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, stop_request
-from guards.wiring import read_run, resumed_by_person, thread_of, write_run
+from guards.update import Reducers, check_update
+from guards.wiring import read_key, read_run, resumed_by_person, thread_of, write_run
 from guards.words import Gathering
 from state.guarded import Missing, Run, Spent, Status, join
 
@@ -40,6 +41,7 @@ class NodePlan:
         policy: Its limits.
         begin: Makes a run record when the state holds none.
         targets: The nodes there are, for routes chosen at run time.
+        reducers: What the graph's keys do with what a node returns.
         plain: The fallback, as a runnable.
         withhold: For cleaners: what to return when cleaning itself failed, so that nothing unclean gets out.
         closing: Runs in an ending run too.
@@ -54,6 +56,7 @@ class NodePlan:
     policy: Policy
     begin: Callable[[], Run]
     targets: frozenset[str]
+    reducers: Reducers
     plain: Runnable[Any, Any] | None = None
     withhold: Callable[[Any], Any] | None = None
     closing: bool = False
@@ -198,8 +201,8 @@ class _Task:
             self.stop = f"{self.plan.name}: {_line(error)}"
 
     def _adopt(self, result: Any) -> Any:
-        """Check the routes in a result, and take over the record of a guarded sub-agent."""
-        _check_routes(result, self.plan.targets)
+        """Check a result, and take over the record of a guarded sub-agent."""
+        check_update(result, self.plan.targets, self.plan.reducers, lambda key: read_key(self.config, key))
         if isinstance(result, dict) and isinstance(inner := result.get("run"), Run) and inner.id != self.run.id:
             result = {key: value for key, value in result.items() if key != "run"}
             for entry in inner.missing:
@@ -280,12 +283,3 @@ def _paused(run: Run, config: RunnableConfig, now: float) -> float:
     if not resumed_by_person(config):
         return run.paused
     return max(run.paused, now - run.started - run.spent.seconds)
-
-
-def _check_routes(result: Any, targets: frozenset[str]) -> None:
-    """LangGraph ignores a route to a node that does not exist and ends the run as a success."""
-    if isinstance(result, Command) and result.goto and result.graph is None:
-        goto = result.goto if isinstance(result.goto, (list, tuple)) else (result.goto,)
-        wanted = {step.node if isinstance(step, Send) else step for step in goto}
-        if unknown := wanted - targets:
-            raise Permanent(f"routes to {sorted(map(str, unknown))}, which are no nodes of this graph")

@@ -34,6 +34,11 @@ def read_run(config: RunnableConfig, fresh: bool = False) -> Run:
     return found if isinstance(found, Run) else Run()
 
 
+def read_key(config: RunnableConfig, key: str) -> Any:
+    """The value of a state key, before this task's own writes; None when it has none."""
+    return ChannelRead.do_read(config, select=key)
+
+
 def write_run(config: RunnableConfig, delta: Run) -> None:
     """Add a delta to the run's record."""
     ChannelWrite.do_write(config, (ChannelWriteEntry(RUN, delta),))

@@ -16,10 +16,11 @@ from guards.loop import Loop
 from guards.node import GuardedNode, NodePlan
 from guards.policy import Policy
 from guards.route import GuardedRoute, RoutePlan
+from guards.update import reducers_of
 from guards.wayout import distances, nearest
-from guards.wiring import node_runnable
+from guards.wiring import RUN, node_runnable
 from guards.words import words
-from state.guarded import Guarded, Run
+from state.guarded import Guarded, Run, join
 
 Builder = StateGraph[Any, Any, Any, Any]
 
@@ -41,6 +42,7 @@ class Wrapping:
         self.gatherings = words(drawing).gatherings
         self.policies = {**words(drawing).policies, **own}
         self.away = distances(drawing)
+        self.reducers = reducers_of(drawing.channels) | {RUN: (Run, join)}
         self.nodes = {node: GuardedNode(self._node(node, spec)) for node, spec in drawing.nodes.items()}
 
     def builder(self) -> Builder:
@@ -80,6 +82,7 @@ class Wrapping:
             policy=self.policy.but(timeout=own.timeout, attempts=own.attempts),
             begin=self.begin,
             targets=frozenset((*self.drawing.nodes, END)),
+            reducers=self.reducers,
             plain=None if plain is None else node_runnable(name, plain),
             withhold=getattr(function, "withhold", None),
             closing=bool(getattr(function, "closing", False)),
