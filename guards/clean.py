@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from guards.errors import Refused
+from guards.overwrite import in_place
 from guards.patterns import redact, scan
-from guards.sweep import Check, Wash, blank, read
+from guards.records import blank, read
+from guards.sweep import Check, Wash
 from state.guarded import Missing, Run
 
 __all__ = ["INPUT", "OUTPUT", "Cleaning", "clean", "redact", "scan"]
@@ -92,7 +94,7 @@ def _input_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
             cleaned = await _run(check.value, value)
             flags += _judge(rule, key, check.hits)
             if cleaned is not value:
-                update[key] = cleaned
+                update[key] = in_place(key, cleaned)
         return {**update, "run": Run(missing=tuple(flags))} if flags else update
 
     return _marked(clean_input, "input", keys)
@@ -114,14 +116,20 @@ def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
             wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep)
             cleaned = await _washed(wash, key, value)
             if cleaned is not value:
-                update[key] = cleaned
+                update[key] = in_place(key, cleaned)
             lost += wash.lost
         return {**update, "run": Run(missing=tuple(lost))} if lost else update
 
     node = _marked(clean_output, "output", keys)
     node.closing = True
-    node.withhold = lambda state: {key: blank(read(state, key)) for key in keys}
+    node.withhold = lambda state: _withheld(state, keys)
     return node
+
+
+def _withheld(state: Any, keys: tuple[str, ...]) -> Update:
+    """What the guard puts in place when this node itself is lost."""
+    held = {key: read(state, key) for key in keys}
+    return {key: in_place(key, blank(value)) for key, value in held.items() if value is not None}
 
 
 async def _washed(wash: Wash, key: str, value: Any) -> Any:

@@ -17,16 +17,22 @@ WINDOW: Final = 50_000
 OVERLAP: Final = 500
 """Characters that neighbouring windows share; no input rule matches more of a plain text."""
 
-_INPUT_RULES: Final = (
-    ("ignore previous instructions", r"ignore.{0,20}previous.{0,20}instructions"),
-    ("system prompt", r"\bsystem.{0,10}\bprompts?\b"),
-    ("act as admin", r"\bact.{0,10}\bas\b.{0,10}\badmin"),
-    ("execute command", r"\bexecute.{0,10}\bcommands?\b"),
-    # Only what a browser would take for code: "Data: see table 2" and "JavaScript: The Good Parts" are prose.
-    ("script or data URI", r"<\s?script|\bjavascript:(?:\S|.{0,40}[(=`])|\bdata:(?=\S)"),
+INPUT_RULES: Final = tuple(
+    (name, marks, re.compile(pattern))
+    for name, marks, pattern in (
+        ("ignore previous instructions", ("ignore",), r"ignore.{0,20}previous.{0,20}instructions"),
+        ("system prompt", ("system",), r"system.{0,10}\bprompts?\b"),
+        ("act as admin", ("admin",), r"\bact.{0,10}\bas\b.{0,10}\badmin"),
+        ("execute command", ("execute",), r"execute.{0,10}\bcommands?\b"),
+        # Only what a browser would take for code: "Data: see table 2" and "JavaScript: The Good Parts" are prose.
+        (
+            "script or data URI",
+            ("script", "data:"),
+            r"<\s?script|javascript:(?:\S|.{0,40}[(=`])|\bdata:(?=\S)",
+        ),
+    )
 )
-INPUT_RULES: Final = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _INPUT_RULES)
-"""Guide: input validation. Matched on the output of `plain`."""
+"""Guide: input validation. Name, words without which the rule cannot hold, rule; matched on the output of `plain`."""
 
 CARD: Final = "[card removed]"
 EMAIL: Final = "[e-mail removed]"
@@ -38,20 +44,29 @@ _ACTIVE = re.compile(
     "|[\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e0fff]"  # bidirectional overrides; tags
     "|[\ud800-\udfff]"  # lone surrogates, which no file and no database takes
 )
+_UNSEEN = (
+    "\x00-\x06\x0b\x10-\x1a\x1c-\x1f\x80-\x8f\x91-\x97\x99\x9a\x9c"
+    "\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff"
+)
+_JOINER = "[\u200c\u200d]"
 _HIDDEN = re.compile(
-    "[\x00-\x06\x0b\x10-\x1a\x1c-\x1f\x80-\x8f\x91-\x97\x99\x9a\x9c"
-    "\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u2064\ufeff]+"
+    f"[{_UNSEEN}]+"
+    # A joiner stays only alone and between two letters of a script that may need it.
+    f"|{_JOINER}(?=[{_UNSEEN}\u200c\u200d])|(?<=[{_UNSEEN}]){_JOINER}"
+    f"|(?<![^\x01-\x7f]){_JOINER}|{_JOINER}(?![^\x01-\x7f])"
 )
 
 _SEPARATOR = "[ .\u00a0\u2009\u202f\u2010-\u2015-]"
-_NOT_INSIDE = r"(?<![0-9A-Za-z])(?<!\d[.,])"
-_NOT_ON = r"(?![0-9A-Za-z])(?![.,]\d)"
+_NOT_INSIDE = r"(?<![\dA-Za-z])(?<!\d[.,])"
+_NOT_ON = r"(?![\dA-Za-z])(?![.,]\d)"
+_FOUR_DIGITS = re.compile(r"\d{4}")
 _DASHED = re.compile(r"\b\d{4}-\d{4}-\d{4}-\d{4}\b")
 _CARDS = re.compile(
     rf"{_NOT_INSIDE}(?:\d{{13,19}}|3\d{{3}}{_SEPARATOR}\d{{6}}{_SEPARATOR}\d{{4,5}}"
     rf"|\d{{4}}(?:{_SEPARATOR}\d{{4}}){{3}}(?:{_SEPARATOR}\d{{1,3}})?){_NOT_ON}"
 )
-_CARD_PREFIX = re.compile(r"[3-6]|2[2-7]")
+_DIGITS = bytes(code - 48 if 48 <= code < 58 else 0 for code in range(256))
+_DOUBLED = bytes(2 * digit - 9 * (digit > 4) if digit < 10 else 0 for digit in range(256))
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9.-]+\.[A-Za-z]{2,}\b")
 _LABELLED = re.compile(
     r"((?<![A-Za-z])(?:passw(?:or)?d|token|(?:api|access|private|secret)?[_-]?key|secret)[\"']?"
@@ -59,14 +74,26 @@ _LABELLED = re.compile(
     r"(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|\S*\w)",
     re.IGNORECASE,
 )
-_SHAPES = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----(?s:.*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|.*)"
-    r"|(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{16,}"
-    r"|(?<![A-Za-z0-9])(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Z])"
-    r"|(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AIza)[A-Za-z0-9_-]{20,}"
-    r"|(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+"
-    r"|(?<=://)[^\s/:@]{1,64}:[^\s/@]{1,128}(?=@)"
+_LABELS = ("passw", "token", "key", "secret")
+_SHAPES = tuple(
+    (marks, re.compile(pattern))
+    for marks, pattern in (
+        (
+            ("-----BEGIN ",),
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----(?s:.*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|.*)",
+        ),
+        (("sk-",), r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{16,}"),
+        (("AKIA", "ASIA"), r"(?<![A-Za-z0-9])A[KS]IA[0-9A-Z]{16}(?![0-9A-Z])"),
+        (
+            ("gh", "glpat-", "xox", "AIza"),
+            r"(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AIza)[A-Za-z0-9_-]{20,}",
+        ),
+        (("eyJ",), r"(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+"),
+        (("://",), r"(?<=://)[^\s/:@]{1,64}:[^\s/@]{1,128}(?=@)"),
+    )
 )
+"""Keys by their shape: an OpenAI key, an AWS key, GitHub, GitLab, Slack and Google tokens, a JWT, a login in a URL."""
+
 _SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _SECRET_LENGTHS = range(8, 10_001)
 
@@ -80,8 +107,9 @@ class _Plain(dict[int, str]):
     def __missing__(self, code: int) -> str:
         if len(self) > 4_096:
             self.clear()
-        forms = unicodedata.normalize("NFKD", chr(code))[:4]  # one character can stand for 18
-        self[code] = found = "".join(c for c in forms if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cs"))
+        forms = unicodedata.normalize("NFKD", chr(code))
+        seen = "".join(c for c in forms if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cs"))
+        self[code] = found = seen if seen.isascii() and len(seen) <= 4 else chr(code)  # one can stand for 18
         return found
 
 
@@ -98,8 +126,8 @@ def scan(text: str, longest: int | None = None) -> str | None:
     if longest is not None and len(text) > longest:
         return "too long"
     for window in windows(plain(text)):
-        for name, rule in INPUT_RULES:
-            if rule.search(window):
+        for name, marks, rule in INPUT_RULES:
+            if any(mark in window for mark in marks) and rule.search(window):
                 return name
     return None
 
@@ -121,9 +149,9 @@ def redact(text: str, keep: frozenset[str] = frozenset()) -> tuple[str, tuple[st
 
 
 def plain(text: str) -> str:
-    """The text as rules read it: compatible forms, no marks, nothing invisible, white space folded."""
+    """The text as rules read it: lower case, compatible forms, no marks, nothing invisible, white space folded."""
     seen = text if text.isascii() else text.translate(_plain)
-    return " ".join(seen.split())
+    return " ".join(seen.lower().split())
 
 
 def windows(text: str) -> Iterator[str]:
@@ -138,12 +166,12 @@ def without_controls(text: str) -> str:
 
 def without_hidden(text: str) -> str:
     """The text without what nobody sees and nothing obeys, except joiners in scripts that need them."""
-    return text if text.isascii() and text.isprintable() else _HIDDEN.sub(_joiner, text)
+    return text if text.isascii() and text.isprintable() else _HIDDEN.sub("", text)
 
 
 def cards(text: str) -> str:
     """Card numbers removed: the guide's dashed form as it stands, other forms when prefix and Luhn sum hold."""
-    return _numbers(_DASHED.sub(CARD, text))
+    return _numbers(_DASHED.sub(CARD, text)) if _FOUR_DIGITS.search(text) else text
 
 
 def emails(text: str) -> str:
@@ -153,14 +181,18 @@ def emails(text: str) -> str:
 
 def secrets(text: str) -> str:
     """Values of labels such as `password:` removed."""
-    return _LABELLED.sub(rf"\1{SECRET}", text)
+    lower = text.lower()
+    return _LABELLED.sub(rf"\1{SECRET}", text) if any(label in lower for label in _LABELS) else text
 
 
 def keys(text: str) -> str:
     """Keys that are known by their shape, and this process's own secrets, removed."""
     for secret in own_secrets():
         text = text.replace(secret, SECRET)
-    return _SHAPES.sub(SECRET, text)
+    for marks, shape in _SHAPES:
+        if any(mark in text for mark in marks):
+            text = shape.sub(SECRET, text)
+    return text
 
 
 def own_secrets() -> list[str]:
@@ -178,12 +210,6 @@ REMOVALS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
 """Guide: output sanitization. The order matters: a card number behind `key:` must go as a whole."""
 
 
-def _joiner(run: re.Match[str]) -> str:
-    before, after = run.string[run.start() - 1 : run.start()], run.string[run.end() : run.end() + 1]
-    joins = run[0][0] in "\u200c\u200d" and before and after and not (before.isascii() or after.isascii())
-    return run[0][0] if joins else ""
-
-
 def _numbers(text: str) -> str:
     kept, done, at = [], 0, 0
     while found := _CARDS.search(text, at):
@@ -198,6 +224,10 @@ def _numbers(text: str) -> str:
 
 def _is_card(number: str) -> bool:
     """Whether prefix and Luhn sum are those of a payment card."""
-    digits = [int(character) for character in number if character.isdecimal()]
-    doubled = (2 * digit - 9 * (digit > 4) for digit in digits[-2::-2])
-    return bool(_CARD_PREFIX.match(f"{digits[0]}{digits[1]}")) and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+    ascii_only = number if number.isascii() else "".join(str(int(c)) for c in number if c.isdecimal())
+    digits = ascii_only.encode().translate(_DIGITS, b" .-")[::-1]
+    return _has_prefix(digits) and (sum(digits[::2]) + sum(digits[1::2].translate(_DOUBLED))) % 10 == 0
+
+
+def _has_prefix(reverse: bytes) -> bool:
+    return 3 <= reverse[-1] <= 6 or (reverse[-1] == 2 and 2 <= reverse[-2] <= 7)

@@ -4,21 +4,17 @@ What a walk does not change comes back as the same object.
 """
 
 import dataclasses
-import datetime
-import decimal
 import enum
 import pathlib
-import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, get_origin
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from guards.errors import Refused
-from guards.patterns import redact, scan, without_controls
+from guards.patterns import redact, scan, without_controls, without_hidden
+from guards.records import HARMLESS, blank, fields, read, rebuilt
 from state.guarded import Missing
-
-WITHHELD: Final = "[withheld: it could not be cleaned]"
 
 IDS: Final = frozenset({"id", "trace_id", "source_id", "source_ids", "also", "path", "url", "place"})
 """Fields whose strings lead somewhere: they keep e-mail addresses."""
@@ -32,49 +28,6 @@ _PHRASES: Final = {
     "secret": "a secret",
     "control": "control characters",
 }
-_HARMLESS = (bool, int, float, complex, decimal.Decimal, enum.Enum, uuid.UUID, datetime.date, datetime.time)
-_HARMLESS_TOO = (datetime.timedelta, type(None))
-
-
-def read(state: Any, key: str) -> Any:
-    """The value of a state key, None if there is none; a state is a mapping or an object."""
-    return state.get(key) if isinstance(state, Mapping) else getattr(state, key, None)
-
-
-def fields(value: Any) -> dict[str, Any]:
-    """The fields of a record: a pydantic model, a dataclass or a mapping with string keys; empty for anything else."""
-    if isinstance(value, BaseModel):
-        return {**value.__dict__, **(value.__pydantic_extra__ or {})}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
-def rebuilt(value: Any, changes: Mapping[str, Any]) -> Any:
-    """The record with some fields changed; the same object when there are none."""
-    if not changes:
-        return value
-    if isinstance(value, BaseModel):
-        return value.model_copy(update=dict(changes))
-    if isinstance(value, Mapping):
-        return {**value, **changes}
-    return dataclasses.replace(value, **changes)
-
-
-def blank(value: Any) -> Any:
-    """A value of the same shape that says nothing: what stands where cleaning failed."""
-    if isinstance(value, str):
-        return WITHHELD
-    if isinstance(value, BaseModel):
-        return value.model_copy(update={name: _blank_field(value, name) for name in fields(value)})
-    return type(value)() if isinstance(value, (list, tuple, dict, set)) else None
-
-
-def _blank_field(model: BaseModel, name: str) -> Any:
-    """A literal is one of a few known words; anything else may hold what must not leave."""
-    field, value = type(model).model_fields.get(name), getattr(model, name)
-    known = field is not None and get_origin(field.annotation) is Literal
-    return value if known or isinstance(value, (*_HARMLESS, *_HARMLESS_TOO)) else blank(value)
 
 
 class _Sweep:
@@ -93,7 +46,7 @@ class _Sweep:
             return self.beyond(value, name, "it holds too much or is nested too deep")
         if isinstance(value, str) and not isinstance(value, enum.Enum):
             return self.text(value, name)
-        if isinstance(value, (*_HARMLESS, *_HARMLESS_TOO)):
+        if isinstance(value, HARMLESS):
             return self.number(value)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._items(value, name, depth)
@@ -169,7 +122,7 @@ class Check(_Sweep):
             raise Refused(
                 f"the {self.key} has {len(text):,} characters, more than the {self.longest:,} allowed: shorten it"
             )
-        trimmed = without_controls(text).strip()
+        trimmed = without_hidden(without_controls(text)).strip()
         if hit := scan(trimmed):
             self.hits.append(hit)
         return text if trimmed == text else trimmed
@@ -203,8 +156,6 @@ class Wash(_Sweep):
 
     def top(self, key: str, value: Any) -> Any:
         """The value of a state key, clean; a record that lists what is missing lists the losses too."""
-        if not self.stays(value):
-            return blank(value)
         cleaned = self.value(value, key)
         listed = getattr(cleaned, "missing", None)
         if self.lost and isinstance(cleaned, BaseModel) and isinstance(listed, tuple):
@@ -226,18 +177,27 @@ class Wash(_Sweep):
 
     def stays(self, item: Any) -> bool:
         """Whether an item of a list may stay: a verbatim quote only if nothing in its text must go."""
-        held = fields(item) if _may_be_quote(item) else {}
-        if not held.keys() >= QUOTE or not isinstance(held["text"], str):
-            return True
-        kinds = redact(held["text"], self.keep)[1] if len(held["text"]) <= self.longest else ("too long",)
-        if kinds:
-            self._drop(str(held["source_id"])[:200], kinds)
-        return not kinds
+        return not _is_quote(item) or not self._tainted(item)
 
     def beyond(self, value: Any, name: str, why: str) -> Any:
         """What stands where a value could not be cleaned."""
         self._note(name or "value", f"withheld: {why}", optional=False)
         return blank(value)
+
+    def _record(self, value: Any, depth: int) -> Any:
+        if not _is_quote(value):
+            return super()._record(value, depth)
+        if self._tainted(value):
+            return blank(value)
+        text = read(value, "text")
+        return rebuilt(super()._record(rebuilt(value, {"text": ""}), depth), {"text": text})
+
+    def _tainted(self, quote: Any) -> bool:
+        text = read(quote, "text")
+        kinds = redact(text, self.keep)[1] if len(text) <= self.longest else ("too much",)
+        if kinds:
+            self._drop(str(read(quote, "source_id"))[:200], kinds)
+        return bool(kinds)
 
     def _kept(self, name: str) -> frozenset[str]:
         return self.keep | {"email"} if name in IDS else self.keep
@@ -252,5 +212,6 @@ class Wash(_Sweep):
             self.lost.append(Missing(what=what, status="refused", reason=reason, optional=optional))
 
 
-def _may_be_quote(item: Any) -> bool:
-    return isinstance(item, (BaseModel, Mapping)) or dataclasses.is_dataclass(item)
+def _is_quote(item: Any) -> bool:
+    held = fields(item)
+    return held.keys() >= QUOTE and isinstance(held["text"], str)
