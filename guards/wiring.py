@@ -10,13 +10,14 @@ from typing import Any, Protocol
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tracers.langchain import LangChainTracer
 from langgraph._internal._config import ensure_config, patch_config
+from langgraph._internal._constants import CONFIG_KEY_SEND
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq, set_config_context
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import ChannelRead
 from langgraph.pregel._write import ChannelWrite, ChannelWriteEntry, ChannelWriteTupleEntry
 
-from state.guarded import Run
+from state.guarded import Run, join
 
 RUN = "run"
 
@@ -40,8 +41,16 @@ def read_key(config: RunnableConfig, key: str) -> Any:
 
 
 def write_run(config: RunnableConfig, delta: Run) -> None:
-    """Add a delta to the run's record."""
-    ChannelWrite.do_write(config, (ChannelWriteEntry(RUN, delta),))
+    """Add a delta to the run's record.
+
+    A node's delta and its router's become one write: of a key written twice LangGraph streams a list of updates.
+    """
+    writes: Any = getattr(config["configurable"][CONFIG_KEY_SEND], "__self__", ())  # the task's own queue
+    place = next((number for number, (channel, _) in enumerate(writes) if channel == RUN), None)
+    if place is None:
+        ChannelWrite.do_write(config, (ChannelWriteEntry(RUN, delta),))
+    else:
+        writes[place] = (RUN, join(writes[place][1], delta))
 
 
 def stamp_input(compiled: CompiledStateGraph[Any, Any, Any, Any], begin: Callable[[], Run]) -> None:
