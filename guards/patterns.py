@@ -9,6 +9,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Final
 
 WINDOW: Final = 50_000
@@ -61,16 +62,14 @@ _NOT_INSIDE = r"(?<![\dA-Za-z])(?<!\d[.,])"
 _NOT_ON = r"(?![\dA-Za-z])(?![.,]\d)"
 _FOUR_DIGITS = re.compile(r"\d{4}")
 _DASHED = re.compile(r"\b\d{4}-\d{4}-\d{4}-\d{4}\b")
-_CARDS = re.compile(
-    rf"{_NOT_INSIDE}(?:\d{{13,19}}|3\d{{3}}{_SEPARATOR}\d{{6}}{_SEPARATOR}\d{{4,5}}"
-    rf"|\d{{4}}(?:{_SEPARATOR}\d{{4}}){{3}}(?:{_SEPARATOR}\d{{1,3}})?){_NOT_ON}"
-)
-_DIGITS = bytes(code - 48 if 48 <= code < 58 else 0 for code in range(256))
+_IN_FOURS = re.compile(rf"{_NOT_INSIDE}\d{{4}}(?:{_SEPARATOR}\d{{4}}){{3,}}{_NOT_ON}")
+_AT_ONCE = re.compile(rf"{_NOT_INSIDE}(?:\d{{13,19}}|3\d{{3}}{_SEPARATOR}\d{{6}}{_SEPARATOR}\d{{4,5}}){_NOT_ON}")
+_VALUES = bytes(code - 48 if 48 <= code < 58 else 0 for code in range(256))
 _DOUBLED = bytes(2 * digit - 9 * (digit > 4) if digit < 10 else 0 for digit in range(256))
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9.-]+\.[A-Za-z]{2,}\b")
 _LABELLED = re.compile(
     r"((?<![A-Za-z])(?:passw(?:or)?d|token|(?:api|access|private|secret)?[_-]?key|secret)[\"']?"
-    r"[ \t]{0,20}\n?[ \t]{0,20}[:=][ \t]{0,20}\n?[ \t]{0,20})(?!\[(?:card|e-mail|secret) removed\])"
+    r"[ \t]{0,20}+\n?[ \t]{0,20}+[:=][ \t]{0,20}+\n?[ \t]{0,20}+)(?!\[(?:card|e-mail|secret) removed\])"
     r"(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|\S*\w)",
     re.IGNORECASE,
 )
@@ -94,6 +93,7 @@ _SHAPES = tuple(
 )
 """Keys by their shape: an OpenAI key, an AWS key, GitHub, GitLab, Slack and Google tokens, a JWT, a login in a URL."""
 
+_PASSES = 4  # what stands right behind a match is seen in the next pass
 _SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _SECRET_LENGTHS = range(8, 10_001)
 
@@ -141,11 +141,20 @@ def redact(text: str, keep: frozenset[str] = frozenset()) -> tuple[str, tuple[st
     seen = without_controls(text)
     kinds = ["control"] if seen != text else []
     seen = without_hidden(seen)
-    for kind, remove in REMOVALS:
-        if kind not in keep and (after := remove(seen)) != seen:
-            seen = after
-            kinds.append(kind)
+    for _ in range(_PASSES):
+        before, seen = seen, _removed(seen, keep, kinds)
+        if seen == before:
+            break
     return seen, tuple(dict.fromkeys(kinds))
+
+
+def _removed(text: str, keep: frozenset[str], kinds: list[str]) -> str:
+    """The text after one pass of all removals; what was removed is noted in `kinds`."""
+    for kind, remove in REMOVALS:
+        if kind not in keep and (after := remove(text)) != text:
+            text = after
+            kinds.append(kind)
+    return text
 
 
 def plain(text: str) -> str:
@@ -171,7 +180,9 @@ def without_hidden(text: str) -> str:
 
 def cards(text: str) -> str:
     """Card numbers removed: the guide's dashed form as it stands, other forms when prefix and Luhn sum hold."""
-    return _numbers(_DASHED.sub(CARD, text)) if _FOUR_DIGITS.search(text) else text
+    if not _FOUR_DIGITS.search(text):
+        return text
+    return _AT_ONCE.sub(_at_once, _IN_FOURS.sub(_in_fours, _DASHED.sub(CARD, text)))
 
 
 def emails(text: str) -> str:
@@ -210,24 +221,31 @@ REMOVALS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
 """Guide: output sanitization. The order matters: a card number behind `key:` must go as a whole."""
 
 
-def _numbers(text: str) -> str:
-    kept, done, at = [], 0, 0
-    while found := _CARDS.search(text, at):
-        at = found.end()
-        if _is_card(found[0]):
-            kept += [text[done : found.start()], CARD]
-            done = at
-        elif not found[0].isdigit():
-            at = found.start() + 4
+def _in_fours(run: re.Match[str]) -> str:
+    """A run of groups of four digits, without any four neighbours that are a card number."""
+    text, kept, done, group = run[0], [], 0, 0
+    digits = _digits(text)
+    sums = (0, *accumulate(map(sum, zip(digits[1::2], digits[::2].translate(_DOUBLED), strict=True))))
+    while 2 * group + 8 < len(sums):
+        if (sums[2 * group + 8] - sums[2 * group]) % 10 == 0 and _is_prefix(digits[4 * group : 4 * group + 2]):
+            kept += [text[done : 5 * group], CARD]
+            done, group = 5 * group + 19, group + 4
+        else:
+            group += 1
     return "".join((*kept, text[done:]))
 
 
-def _is_card(number: str) -> bool:
-    """Whether prefix and Luhn sum are those of a payment card."""
-    ascii_only = number if number.isascii() else "".join(str(int(c)) for c in number if c.isdecimal())
-    digits = ascii_only.encode().translate(_DIGITS, b" .-")[::-1]
-    return _has_prefix(digits) and (sum(digits[::2]) + sum(digits[1::2].translate(_DOUBLED))) % 10 == 0
+def _at_once(number: re.Match[str]) -> str:
+    digits = _digits(number[0])
+    total = sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED))
+    return CARD if total % 10 == 0 and _is_prefix(digits) else number[0]
 
 
-def _has_prefix(reverse: bytes) -> bool:
-    return 3 <= reverse[-1] <= 6 or (reverse[-1] == 2 and 2 <= reverse[-2] <= 7)
+def _digits(number: str) -> bytes:
+    """The digits' values, whatever script they are written in."""
+    plain_number = number if number.isascii() else "".join(str(int(c)) for c in number if c.isdecimal())
+    return plain_number.encode().translate(_VALUES, b" .-")
+
+
+def _is_prefix(digits: bytes) -> bool:
+    return 3 <= digits[0] <= 6 or (digits[0] == 2 and 2 <= digits[1] <= 7)
