@@ -48,7 +48,9 @@ def flaws(schema: Any, skip: Collection[str] = ()) -> list[Flaw]:
     if not fields:
         return list(walk.visit(schema, name, False))
     stored = [(key, hint) for key, hint in fields.items() if key not in skip and not kinds.is_managed(hint)]
-    return [flaw for key, hint in stored for flaw in walk.visit(hint, f"{name}.{key}", False)]
+    # Every key is stored by itself; a pydantic state converts it again whenever a node reads it.
+    rebuilt = kinds.validates(schema)
+    return [flaw for key, hint in stored for flaw in walk.visit(hint, f"{name}.{key}", rebuilt)]
 
 
 class _Walk:
@@ -73,6 +75,8 @@ class _Walk:
             yield _flaw(path, hint, "cannot be stored", _PLAIN)
 
     def _generic(self, origin: Any, args: tuple[Any, ...], path: str, rebuilt: bool) -> Iterator[Flaw]:
+        if origin in kinds.VALUES or (kinds.is_safe(origin) and origin not in kinds.CONTAINERS):
+            return
         if issubclass(origin, (tuple, *kinds.CONTAINERS)):
             yield from self._container(origin, path, rebuilt)
             keys = args[:1] if issubclass(origin, dict) else ()
@@ -113,7 +117,8 @@ class _Walk:
             yield _flaw(path, kind, "does not come back as a key of that type", "use str keys")
 
     def _class(self, kind: type, path: str, rebuilt: bool) -> Iterator[Flaw]:
-        if kind in kinds.VALUES or (kind, rebuilt) in self._seen:
+        known = (kind, rebuilt) in self._seen or ((kind, False) in self._seen and not kinds.is_safe(kind))
+        if kind in kinds.VALUES or known:
             return
         if issubclass(kind, (SecretStr, SecretBytes)):
             yield _flaw(path, kind, "is stored in clear in every checkpoint", "keep secrets in the run's context")
@@ -239,10 +244,8 @@ def _differences(value: Any, back: Any, path: str) -> Iterator[str]:
 def _inner(value: Any, back: Any) -> Iterator[tuple[str, Any, Any]]:
     """The parts of two values of one type, side by side; none when they differ as a whole."""
     if isinstance(value, dict):
-        if len(value) == len(back):
-            yield from (
-                (f"[{key!r}]", (key, value[key]), (other, back[other])) for key, other in zip(value, back, strict=True)
-            )
+        for key, other in zip(value, back, strict=False) if len(value) == len(back) else ():
+            yield from ((f" key {key!r}", key, other), (f"[{key!r}]", value[key], back[other]))
     elif isinstance(value, (list, tuple)):
         if len(value) == len(back):
             pairs = zip(value, back, strict=True)
