@@ -81,10 +81,7 @@ lock: $(VENV)/bin/python ## Resolve the dependencies anew into constraints.txt a
 LOCK = pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 setup: $(RUN) ## Everything that a run needs, in .venv
-setup-readme: $(DEV) ## Renew what the README takes from commands: the drawing and the table of faults
-	$(BIN)/python docs/renew_readme.py
-
-dev: $(DEV) ## Everything that the tests need, in .venv
+setup-dev: $(DEV) ## Everything that the tests need, in .venv
 
 clean: ## Remove .venv and what the tools left
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .langgraph_api

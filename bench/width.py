@@ -39,8 +39,8 @@ def _row(width: int, times: int) -> Row:
     path, wall = (min(column) for column in zip(*walls, strict=True))
     claim = f"{width} collector{'s' * (width > 1)} of 200 ms side by side take as long as one"
     note = (
-        f"width: wall time, minima of {times} interleaved pairs (other work on the machine only adds); base = critical path = {ROUNDS} rounds of 200 ms + "
-        "the same guarded graph as a chain (one collector of 0 ms)."
+        f"width: wall time, minima of {times} interleaved pairs (noise only adds); base = critical path = {ROUNDS} "
+        "rounds of 200 ms + the same guarded graph as a chain (one collector of 0 ms)."
     )
     return Row(claim, f"{path * 1e3:.0f} ms", f"{wall * 1e3:.0f} ms", wall / path, BAR, note)
 

@@ -1,6 +1,9 @@
 """Floor 2: what keeps a run in its limits: `graph = guard(build(), POLICY)`. No workflow's word, no vendor's SDK."""
 
 from guards.attempt import remaining
+from guards.check import check
+from guards.clean import INPUT, OUTPUT, clean
+from guards.describe import describe
 from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, TimedOut, Transient, Unsafe
 from guards.fallback import closing, fallback
 from guards.gather import gather
@@ -8,8 +11,11 @@ from guards.guard import guard, is_guarded, policy_of
 from guards.loop import loop
 from guards.policy import Policy
 from guards.scope import extend, request_stop
+from guards.trim import trim
 
 __all__ = [
+    "INPUT",
+    "OUTPUT",
     "Interlock",
     "LimitReached",
     "Permanent",
@@ -19,7 +25,10 @@ __all__ = [
     "TimedOut",
     "Transient",
     "Unsafe",
+    "check",
+    "clean",
     "closing",
+    "describe",
     "extend",
     "fallback",
     "gather",
@@ -29,4 +38,5 @@ __all__ = [
     "policy_of",
     "remaining",
     "request_stop",
+    "trim",
 ]

@@ -165,8 +165,8 @@ class Drawing:
 
     @functools.cached_property
     def ways_out(self) -> tuple[Way, ...]:
-        """The ways with those of the dead ends: a node without a way on ends its branch, as if it led to END."""
-        leading = {way.source for way in self.ways}
+        """The ways with those of the dead ends: a branch without a way on, or to nowhere, ends as if it led to END."""
+        leading = {way.source for way in self.ways if way.target in self.nodes or way.target == END}
         dead = [node.name for node in self.nodes.values() if node.name not in leading and not node.is_handler]
         return (*self.ways, *(Way(name, END, "static") for name in dead))
 

@@ -57,12 +57,12 @@ class Asked(Guarded, Question, total=False):
 
     plan: Plan
     queries: list[str]
+    followed: bool
 
 
 class Gathered(Asked, total=False):
     """What merge and the second round read."""
 
-    followed: bool
     collected: Annotated[list[Collected], add]
     evidence: list[Finding]
 

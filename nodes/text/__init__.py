@@ -1,0 +1,1 @@
+"""Text: pure functions over questions and findings. Rules, no model, no I/O."""
