@@ -54,18 +54,31 @@ class LimitReached(Permanent):
     """A limit of the run that the next call would pass; the call was not made.
 
     Args:
-        limit: "calls", "tokens", "dollars" or "price".
-        used: How much is used or held.
+        limit: "calls", "tokens" or "dollars".
+        used: How much would be used or held with the call.
         allowed: How much the policy allows.
         cure: What to do about it.
     """
 
     def __init__(self, limit: str, used: float, allowed: float, cure: str = "") -> None:
         advice = cure or f"raise Policy({limit}=...) if the run is worth it"
-        super().__init__(f"limit of {allowed:g} {limit} reached ({used:g} used or held): {advice}")
+        super().__init__(f"the limit of {allowed:g} {limit} is reached ({used:g} with the next call): {advice}")
         self.limit = limit
         self.used = used
         self.allowed = allowed
+
+
+class PriceUnknown(Permanent):
+    """Money is limited and nobody knows what a model costs; the call was not made.
+
+    Args:
+        model: Its name.
+    """
+
+    def __init__(self, model: str) -> None:
+        cure = f"set Policy(prices={{'{model}': (input, output)}}) or INTERLOCK_PRICE, in USD per million tokens"
+        super().__init__(f"no price is known for model '{model}': {cure}")
+        self.model = model
 
 
 class Stopped(Interlock):

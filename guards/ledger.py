@@ -11,8 +11,6 @@ from guards.errors import LimitReached
 from guards.policy import Policy
 from state.guarded import Spent
 
-_CURES = {"price": 'name its price: Policy(prices={"model": (input, output)}) in USD per million tokens'}
-
 
 @dataclass
 class Hold:
@@ -69,7 +67,7 @@ class Ledger:
 
     def _check(self, limit: str, after: float, allowed: float | None) -> None:
         if allowed is not None and after > allowed * (1 + 1e-9):
-            raise LimitReached(limit, after, allowed, _CURES.get(limit, ""))
+            raise LimitReached(limit, after, allowed)
 
 
 def _minus(held: Spent, less: Spent) -> Spent:

@@ -40,8 +40,8 @@ def loop(
 ) -> None:
     """Go from `source` back to `back_to` until a condition holds, and no oftener than allowed (requirement C7).
 
-    Under a guard the loop also ends when a round changed nothing, or when the run is ending. Ending at the limit or
-    without progress is recorded in `run.missing` (outcome `partial`) unless `enough` says that the limit is fine.
+    Under a guard the loop also ends when the run is ending. Ending at the limit is recorded in `run.missing` (outcome
+    `partial`) unless `enough` says that the limit is fine.
 
     Args:
         graph: The drawing.

@@ -14,9 +14,9 @@ from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
 
 from guards.attempt import Attempt, current_attempt, meter
-from guards.errors import LimitReached
+from guards.errors import Permanent, PriceUnknown
 from guards.ledger import Hold
-from guards.prices import Price, price_of, unknown_price
+from guards.prices import Price, price_of
 from state.guarded import Spent
 
 CHARS_PER_TOKEN = 3
@@ -67,7 +67,7 @@ def _reserve(run_id: UUID, input_tokens: int, kwargs: dict[str, Any]) -> None:
     metadata = kwargs.get("metadata") or {}
     model = str(parameters.get("model") or parameters.get("model_name") or metadata.get("ls_model_name") or "")
     if not attempt.open:
-        raise LimitReached("calls", 0, 0, "the node's time is over; its late calls are not made")
+        raise Permanent("the node's time is over; its late calls are not made")
     output = next((parameters[key] for key in _MAXIMA if parameters.get(key)), attempt.scope.policy.reply_tokens)
     hold_everywhere(attempt, run_id, model, metadata.get("interlock_price"), input_tokens, int(output))
 
@@ -81,7 +81,8 @@ def hold_everywhere(
     """Reserve one call in the books of this run and of every run around it; all or none.
 
     Raises:
-        LimitReached: One of the limits would be passed, or money is limited and the model's price is unknown.
+        LimitReached: One of the limits would be passed.
+        PriceUnknown: Money is limited and the model's price is unknown.
     """
     taken: list[tuple[Attempt, Hold, Price | None]] = []
     try:
@@ -89,10 +90,10 @@ def hold_everywhere(
             policy = link.scope.policy
             price = price_of(model, policy.prices, hint)
             if price is None and policy.dollars is not None:
-                raise unknown_price(model)
+                raise PriceUnknown(model)
             most = _cost(input_tokens, output_tokens, price)
             taken.append((link, link.scope.ledger.reserve(most), price))
-    except LimitReached:
+    except Permanent:
         for link, hold, _ in taken:
             link.scope.ledger.settle(hold, Spent())
         raise

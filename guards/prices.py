@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from guards.errors import LimitReached
-
 Price = tuple[float, float]
 
 
@@ -21,14 +19,6 @@ def price_of(model: str, stated: Mapping[str, Price], hint: object = None) -> Pr
     if isinstance(hint, (tuple, list)) and len(hint) == 2:
         return float(hint[0]), float(hint[1])
     return _from_table(model)
-
-
-def unknown_price(model: str) -> LimitReached:
-    """The error for a model that would spend money nobody can count."""
-    cure = (
-        f"no price is known for model '{model}': set Policy(prices={{'{model}': (input, output)}}), or INTERLOCK_PRICE"
-    )
-    return LimitReached("price", 0, 0, cure)
 
 
 @lru_cache(maxsize=256)

@@ -20,6 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel, ValidationError
 
 from guards.errors import Permanent, Transient
+from guards.prices import price_of
 from state.research import Context
 
 if TYPE_CHECKING:
@@ -131,8 +132,9 @@ async def ask(role: str, context: Context | None, schema: type[Schema], messages
 
 
 def _warm() -> None:
-    """Import the model class; two seconds of a cold machine, not to be spent on the loop."""
+    """Import the model class and the price table; two seconds of a cold machine, not to be spent on the loop."""
     import_module("nodes.chat").warm()
+    price_of(DEFAULT_MODEL, {})
 
 
 def _function(schema: type[BaseModel]) -> dict[str, Any]:

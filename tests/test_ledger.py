@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guards import LimitReached, Policy
+from guards.errors import PriceUnknown
 from guards.ledger import Ledger
-from guards.prices import price_of, unknown_price
+from guards.prices import price_of
 from state.guarded import Spent
 
 CALL = Spent(calls=1, input_tokens=10, output_tokens=20, dollars=0.1)
@@ -21,7 +22,7 @@ def test_the_call_that_would_pass_a_limit_is_refused_and_the_limit_is_named(poli
     ledger = Ledger(policy)
     ledger.reserve(CALL)
     ledger.reserve(CALL)
-    with pytest.raises(LimitReached, match=f"{limit} reached") as caught:
+    with pytest.raises(LimitReached, match=f"{limit} is reached") as caught:
         ledger.reserve(CALL)
     assert caught.value.limit == limit
 
@@ -89,4 +90,4 @@ def test_a_stated_price_goes_before_the_models_own_and_the_table() -> None:
 
 def test_an_unknown_price_is_no_price_and_its_error_names_the_cure() -> None:
     assert price_of("no-such-model", {}) is None
-    assert "INTERLOCK_PRICE" in str(unknown_price("no-such-model"))
+    assert "INTERLOCK_PRICE" in str(PriceUnknown("no-such-model"))
