@@ -1,0 +1,1 @@
+"""Floor 5: the doors. Thin: parse, call, show."""
