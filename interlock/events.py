@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from state.guarded import Run, Spent, Status
 
-STREAM_MODES: Final = ("tasks", "custom", "values")
+STREAM_MODES: Final[list[Literal["tasks", "custom", "values"]]] = ["tasks", "custom", "values"]
 """What to stream for `Watch`; it passes "values" over, they are for whoever wants the result."""
 
 State = Status | Literal["running"]
@@ -60,7 +60,7 @@ class Watch:
     _told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def seen(self, mode: str, chunk: Any) -> Iterator[Event]:
-        """The events in one chunk of `graph.astream(..., stream_mode=STREAM_MODES)`; of what is unknown there are none."""
+        """The events in one chunk of `graph.astream(..., stream_mode=STREAM_MODES)`, if there are any."""
         if mode == "custom" and isinstance(chunk, dict) and chunk.get("event") == "source":
             self._told[str(chunk.get("node"))] = chunk
         elif mode == "tasks" and "input" in chunk:
