@@ -11,8 +11,10 @@ Kind = Literal["file", "database", "web"]
 
 
 class Source(BaseModel):
-    """One thing that can be cited or that failed: a file, a table row, a web page; or a root that was asked
-    (a folder, a database file, a search endpoint)."""
+    """One thing that can be cited or that failed: a file, a table row, a web page; or a root that was asked.
+
+    A root is a folder, a database file or a search endpoint.
+    """
 
     model_config = ConfigDict(frozen=True)
 

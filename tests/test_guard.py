@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 import pytest
-from guards.scope import SCOPES_KEPT, _scopes
 from kit import LOOSE, Log, Written, chain, hangs, named, raises, says, swallows
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -13,6 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
 from guards import Policy, Refused, closing, fallback, gather, guard, is_guarded, policy_of, remaining
+from guards.scope import SCOPES_KEPT, _scopes
 
 QUICK = LOOSE.but(timeout=0.15)
 
@@ -135,14 +135,14 @@ async def test_errors_of_nodes_show_their_kind_and_never_their_text() -> None:
 
 async def test_a_command_to_a_node_that_does_not_exist_is_a_failure_not_a_success() -> None:
     async def lost(state: Log) -> Command[str]:
-        return Command(goto="nowhere")
+        return Command(goto=state["topic"])  # a model's choice: no check can see it beforehand
 
     graph: Any = StateGraph(Log)
     graph.add_node("lost", lost, destinations=("b",))
     graph.add_node("b", says("b"))
     graph.add_edge(START, "lost")
     graph.add_edge("b", END)
-    result = await run(guard(graph, LOOSE))
+    result = await guard(graph, LOOSE).ainvoke({"log": [], "topic": "nowhere"})
     assert result["run"].outcome == "stopped" and "nowhere" in result["run"].stop_reason
 
 
@@ -172,9 +172,10 @@ async def test_a_new_run_on_an_old_thread_begins_a_new_record() -> None:
 
 
 async def test_the_deadline_survives_a_resume() -> None:
-    gate = asyncio.Event()
+    started, gate = asyncio.Event(), asyncio.Event()
 
     async def waits(state: Log) -> Written:
+        started.set()
         await gate.wait()
         return {"log": ["waits"]}
 
@@ -182,8 +183,7 @@ async def test_the_deadline_survives_a_resume() -> None:
     graph = graph.copy(update={"checkpointer": InMemorySaver()})
     config: Any = {"configurable": {"thread_id": "t"}}
     task = asyncio.create_task(graph.ainvoke({"log": []}, config, durability="sync"))
-    while "a" not in (await graph.aget_state(config)).values.get("log", []):
-        await asyncio.sleep(0)
+    await started.wait()
     task.cancel()
     await asyncio.wait([task])
     deadline = (await graph.aget_state(config)).values["run"].deadline

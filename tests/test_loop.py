@@ -68,12 +68,13 @@ async def test_a_condition_that_raises_ends_the_loop_and_the_run_says_so() -> No
 
 
 async def test_rounds_survive_a_resume() -> None:
-    gate, reviews = asyncio.Event(), 0
+    third, gate, reviews = asyncio.Event(), asyncio.Event(), 0
 
     async def review(state: Log) -> Any:
         nonlocal reviews
         reviews += 1
         if reviews == 3:
+            third.set()
             await gate.wait()
         return {"log": ["review"]}
 
@@ -86,8 +87,7 @@ async def test_rounds_survive_a_resume() -> None:
     guarded = guard(graph, LOOSE).copy(update={"checkpointer": InMemorySaver()})
     config: Any = {"configurable": {"thread_id": "t"}}
     task = asyncio.create_task(guarded.ainvoke({"log": []}, config, durability="sync"))
-    while reviews < 3:
-        await asyncio.sleep(0)
+    await third.wait()
     task.cancel()
     await asyncio.wait([task])
     assert (await guarded.aget_state(config)).values["run"].rounds == {"review": 2}

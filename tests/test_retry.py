@@ -31,8 +31,10 @@ def test_overload_and_server_faults_are_transient(status: int) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [Reply(400), Reply(401), Reply(404), Reply(429, code="insufficient_quota"), ValueError(), Permanent("x")]
-    + [Refused("x"), LimitReached("calls", 2, 1)],
+    [
+        *(Reply(400), Reply(401), Reply(404), Reply(429, code="insufficient_quota"), ValueError()),
+        *(Permanent("x"), Refused("x"), LimitReached("calls", 2, 1)),
+    ],
 )
 def test_bad_requests_refusals_and_limits_are_permanent(error: Exception) -> None:
     assert not is_transient(error)

@@ -56,7 +56,8 @@ async def test_a_guarded_node_has_as_many_tasks_as_a_bare_one() -> None:
 
 async def test_callbacks_see_a_guarded_node_begin_and_end_as_they_see_a_bare_one() -> None:
     seen = [Seen(), Seen()]
-    for graph, handler in zip((chain(says("a")).compile(name="g"), guard(chain(says("a")), LOOSE, name="g")), seen):
+    graphs = chain(says("a")).compile(name="g"), guard(chain(says("a")), LOOSE, name="g")
+    for graph, handler in zip(graphs, seen, strict=True):
         await graph.ainvoke({"log": []}, {"callbacks": [handler]})
     assert seen[0].ended == seen[1].ended and seen[1].failed == []
 
