@@ -1,19 +1,27 @@
 """What every collector shares: ask each named place, turn what happens into one typed outcome.
 
-To add a kind of source, write one file: a `Look` for one named place, and a node that calls `collect` with it.
+To add a kind of source, write one file: a `Look` for one named place, and a node that calls `collect` with it. A look
+that blocks goes through `in_thread`. A look that has documents and no search of its own has `nodes.sources.index`.
 """
 
 import asyncio
+import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from typing_extensions import TypedDict
 
-from guards import Interlock, Permanent, remaining
+from guards import Permanent
+from guards.attempt import current_attempt
 from guards.clean import scan
+from nodes.sources.text import Hit
 from state.evidence import Collected, Finding, Kind, Source
 from state.guarded import Status
+from state.research import Asked
+
+log = logging.getLogger("interlock")
 
 PASSAGES_PER_QUERY = 20
 QUERIES_PER_ROUND = 8
@@ -40,10 +48,19 @@ class Lost(Permanent):
 
 @dataclass
 class Found:
-    """What one place gave: its findings, and the sources that were read, named or lost on the way."""
+    """What one place gave.
+
+    Attributes:
+        findings: Best first for each query.
+        sources: What was lost on the way, or is worth a row of its own.
+        note: What is missing though the place answered, in one line with the cure.
+        status: How the place counts.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    note: str = ""
+    status: Status = "ok"
 
 
 Look = Callable[[str, Sequence[str]], Awaitable[Found]]
@@ -56,67 +73,105 @@ class Collecting(TypedDict):
     collected: list[Collected]
 
 
-async def collect(collector: str, kind: Kind, places: Sequence[str], queries: Sequence[str], look: Look) -> Collecting:
+async def collect(collector: str, kind: Kind, places: Sequence[str], state: Asked, look: Look) -> Collecting:
     """Look at all named places side by side; one that fails costs only itself.
 
     Args:
         collector: The node's name.
         kind: What its sources are.
         places: What the user named; at most `PLACES`, the rest are refused by name.
-        queries: What to look for; at most `QUERIES_PER_ROUND`.
+        state: Has the queries, else the question; at most `QUERIES_PER_ROUND` are looked up.
         look: Searches one place.
 
     Returns:
-        One `Collected`: "ok" when a place answered, "skipped" when none was named, else the worst that happened.
+        One `Collected` with at most `FINDINGS_PER_ROUND` findings: "ok" when a place answered, "skipped" when none was
+        named, else the worst that happened. Each place has a row among its sources.
     """
     began = time.monotonic()
-    wanted = list(dict.fromkeys(queries))[:QUERIES_PER_ROUND]
+    queries = list(dict.fromkeys(state.get("queries") or [state["question"]]))[:QUERIES_PER_ROUND]
     named = list(dict.fromkeys(places))
-    results = await asyncio.gather(*(_one(kind, place, wanted, look) for place in named[:PLACES]))
+    results = await asyncio.gather(*(_one(kind, place, queries, look) for place in named[:PLACES]))
     sources = [source for result in results for source in result.sources]
-    sources += [_root(kind, place, "refused", f"over the limit of {PLACES} places a run") for place in named[PLACES:]]
-    findings = [_marked(finding, collector) for result in results for finding in result.findings]
-    status, reason = _outcome([source for source in sources if source.named], bool(named))
+    sources += [_row(kind, place, "refused", f"over the limit of {PLACES} places: ask twice") for place in named[PLACES:]]
+    status, reason = _outcome([source for source in sources if source.named])
     collected = Collected(
         collector=collector,
         status=status,
         reason=reason,
-        seconds=round(time.monotonic() - began, 3),
+        seconds=_since(began),
         sources=tuple(sources),
-        findings=tuple(sorted(findings, key=lambda finding: -finding.score)[:FINDINGS_PER_ROUND]),
+        findings=tuple(_marked(finding, collector) for finding in _best(results)),
     )
     _tell(collected)
     return {"collected": [collected]}
 
 
+def in_thread(look: Callable[[str, Sequence[str]], Found]) -> Look:
+    """A look that blocks, done in a thread; it asks `going_on` now and then and ends when the answer is no."""
+
+    async def aside(place: str, queries: Sequence[str]) -> Found:
+        return await asyncio.to_thread(look, place, queries)
+
+    return aside
+
+
 def time_left() -> float:
-    """Seconds that a source may still work, keeping a margin to hand over what it has."""
-    return max(0.0, remaining() - MARGIN_SECONDS)
+    """Seconds that a source may still work, keeping a margin to hand over what it has; infinite outside a guard."""
+    attempt = current_attempt.get()
+    if attempt is None:
+        return float("inf")
+    return max(0.0, attempt.deadline - MARGIN_SECONDS - time.monotonic()) if attempt.open else 0.0
+
+
+def going_on() -> bool:
+    """Whether the work is still wanted: the attempt has time left and was not cancelled. True outside a guard."""
+    return time_left() > 0
+
+
+def finding(kind: Kind, hit: Hit, source_id: str, place: str, query: str) -> Finding:
+    """A hit as the next nodes take it."""
+    return Finding(
+        source_id=source_id,
+        kind=kind,
+        collector="",
+        title=hit.title,
+        text=hit.text,
+        place=place,
+        location=hit.location,
+        start=hit.start,
+        end=hit.start + len(hit.text),
+        score=hit.score,
+        date=hit.date,
+        query=query,
+    )
 
 
 async def _one(kind: Kind, place: str, queries: Sequence[str], look: Look) -> Found:
-    """One place, with its own row among the sources."""
+    """What one place gives, its own row first among the sources."""
     began = time.monotonic()
     try:
         found = await look(place, queries)
-        status, reason = "ok", ""
     except Lost as error:
-        found, status, reason = Found(), error.status, str(error)
+        found = Found(status=error.status, note=str(error))
     except TimeoutError:
-        found, status, reason = Found(), "timed out", "no answer in time"
-    except (Interlock, OSError, ValueError) as error:
-        found, status, reason = Found(), "failed", f"could not be read ({type(error).__name__})"
-    if not any(source.named and source.place == place for source in found.sources):
-        found.sources.insert(0, _root(kind, place, status, reason, time.monotonic() - began))  # type: ignore[arg-type]
+        found = Found(status="timed out", note="no answer in time: ask again, or name less at once")
+    except Exception as error:  # a source's own fault costs this place, not the others
+        log.warning("source lost", extra={"kind": kind, "error": type(error).__name__})
+        found = Found(status="failed", note=f"it could not be read ({type(error).__name__}): check what it is")
+    found.sources.insert(0, _row(kind, place, found.status, found.note, _since(began)))
     return found
 
 
-def _root(kind: Kind, place: str, status: Status, reason: str, seconds: float = 0.0) -> Source:
-    return Source(id=place, kind=kind, place=place, status=status, reason=reason, seconds=round(seconds, 3), named=True)
+def _row(kind: Kind, place: str, status: Status, reason: str, seconds: float = 0.0) -> Source:
+    return Source(id=place, kind=kind, place=place, status=status, reason=reason, seconds=seconds, named=True)
 
 
-def _outcome(named: Sequence[Source], any_named: bool) -> tuple[Status, str]:
-    if not any_named:
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 3)
+
+
+def _outcome(named: Sequence[Source]) -> tuple[Status, str]:
+    if not named:
         return "skipped", "no such source was named"
     lost = [source for source in named if source.status != "ok"]
     if len(lost) < len(named):
@@ -125,10 +180,23 @@ def _outcome(named: Sequence[Source], any_named: bool) -> tuple[Status, str]:
     return worst.status, worst.reason
 
 
-def _marked(finding: Finding, collector: str) -> Finding:
+def _best(results: Sequence[Found]) -> list[Finding]:
+    """Each passage once; the first of every place and query goes before the second of any (scores do not compare)."""
+    ranks: Counter[tuple[int, str]] = Counter()
+    ranked: dict[tuple[str, int], tuple[int, Finding]] = {}
+    for number, result in enumerate(results):
+        for found in result.findings:
+            rank = ranks[number, found.query]
+            ranks[number, found.query] += 1
+            place = found.source_id, found.start
+            if place not in ranked or rank < ranked[place][0]:
+                ranked[place] = rank, found
+    return [found for _, found in sorted(ranked.values(), key=lambda entry: entry[0])][:FINDINGS_PER_ROUND]
+
+
+def _marked(found: Finding, collector: str) -> Finding:
     """A finding whose text tries to give orders is marked; it stays data."""
-    rule = scan(finding.text) or ""
-    return finding.model_copy(update={"collector": collector, "suspicious": rule})
+    return found.model_copy(update={"collector": collector, "suspicious": scan(found.text) or ""})
 
 
 def _tell(collected: Collected) -> None:

@@ -1,0 +1,71 @@
+"""Many questions: a few side by side, answered in their order, each answer written as soon as it is there."""
+
+import argparse
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlock import inputs
+from interlock.answers import Answers, opened
+from interlock.exits import STOPPED, BadUsage
+from interlock.process import run
+from interlock.questions import read_questions
+from interlock.stopping import Stopping
+from interlock.terminal import say
+
+if TYPE_CHECKING:
+    from interlock.direct import Job, Store
+    from state.answer import Answer
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check everything that was typed and every line of the file, then ask."""
+    for option, given in {"QUESTION": args.question, "--out": args.out, "--json": args.json}.items():
+        if given:
+            raise BadUsage(
+                f"{option} is for one question: with --questions FILE the answers go to --jsonl OUT or stdout"
+            )
+    questions, sources = read_questions(Path(args.questions)), inputs.sources_of(args)
+    jobs = [inputs.job(args, {**sources, "question": one.question}, one.id) for one in questions]
+    with opened(args.jsonl and inputs.writable(Path(args.jsonl), "--jsonl")) as answers:
+        return run(lambda stopping: _ask(jobs, answers, args, stopping))
+
+
+async def _ask(jobs: "Sequence[Job]", answers: Answers, args: argparse.Namespace, stopping: Stopping) -> int:
+    from interlock.direct import open_store
+
+    tell = (lambda text: None) if args.quiet else say
+    left = [job for job in jobs if job.id not in answers.codes]
+    done, cut = len(jobs) - len(left), False
+    if done:
+        tell(f"{done} of {len(jobs)} are answered already")
+    async with open_store() as store:
+        async for answer in _in_order(left, store, args.at_once, stopping):
+            cut = cut or (bool(stopping.reason) and answer.outcome == "stopped")
+            if not cut:  # what was stopped, or stands behind it, is asked again
+                answers.add(answer)
+                done += 1
+                tell(f"{done}/{len(jobs)} {answer.id}: {answer.outcome}. {answer.stop_reason}")
+    if done < len(jobs):
+        say(f"{len(jobs) - done} of {len(jobs)} questions are left: the same command goes on with them")
+        return STOPPED
+    return max(answers.codes[job.id] for job in jobs)
+
+
+async def _in_order(jobs: "Sequence[Job]", store: "Store", at_once: int, stopping: Stopping) -> "AsyncIterator[Answer]":
+    """The answers in the order of the questions; none runs more than `at_once` ahead of the one waited for."""
+    waiting = deque(jobs)
+    running: deque[asyncio.Task[Answer]] = deque()
+    while running or (waiting and not stopping.reason):
+        while waiting and len(running) < at_once and not stopping.reason:
+            running.append(asyncio.create_task(_one(waiting.popleft(), store, stopping)))
+        yield await running.popleft()
+
+
+async def _one(job: "Job", store: "Store", stopping: Stopping) -> "Answer":
+    from interlock.direct import start
+
+    with stopping.watched(lambda event: None) as watch:
+        return await start(job, store, watch)

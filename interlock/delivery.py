@@ -1,0 +1,67 @@
+"""Delivery: an answer reaches whoever asked, as a report, a page or JSON, in a file or on stdout."""
+
+import argparse
+import os
+from pathlib import Path
+
+from interlock.exits import EXIT_CODES, FAULT
+from interlock.terminal import put, put_report, say
+from state.answer import Answer
+
+
+def deliver(answer: Answer, args: argparse.Namespace, out: Path | None) -> int:
+    """Hand an answer over as the options say; the exit code."""
+    if args.json:
+        put(answer.model_dump_json())
+    elif out is None:
+        put_report(answer.report)
+    try:
+        if out is not None:
+            write(answer, out)
+    except OSError as error:
+        say(f"interlock: {out} cannot be written ({error.strerror}); the report is kept: interlock show {answer.id}")
+        return FAULT
+    return EXIT_CODES[answer.outcome]
+
+
+def write(answer: Answer, path: Path) -> None:
+    """Write the answer in the format that the path's ending names; an older file stays until the new one is whole.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    ending, path = path.suffix.lower(), path.resolve()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(_rendered(answer, ending), encoding="utf-8", errors="replace")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def summary(answer: Answer) -> str:
+    """One line on how it ended and what it cost."""
+    spent = answer.spent
+    parts = [
+        f"{answer.outcome}{f': {answer.stop_reason}' if answer.stop_reason else ''}",
+        f"{len(answer.quotes)} quotes from {len({quote.source_id for quote in answer.quotes})} sources",
+        f"{spent.calls} calls, ${spent.dollars:.4f}" if spent.calls else "no language model",
+        f"{spent.seconds:.1f} s",
+    ]
+    return " · ".join(parts)
+
+
+def _rendered(answer: Answer, ending: str) -> str:
+    if ending == ".json":
+        return answer.model_dump_json(indent=2) + "\n"
+    if ending in (".html", ".htm"):
+        return html(answer)
+    return answer.report if answer.report.endswith("\n") else answer.report + "\n"
+
+
+def html(answer: Answer) -> str:
+    """The answer as one HTML page that opens offline."""
+    from nodes.text.html import html_page
+
+    page: str = html_page(answer)
+    return page

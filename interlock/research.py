@@ -1,0 +1,37 @@
+"""`interlock research`: one question, or many, answered from the sources that were named."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlock import inputs
+from interlock.exits import BadUsage
+from interlock.process import run
+from interlock.stopping import Stopping
+
+if TYPE_CHECKING:
+    from interlock.direct import Job
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check what was typed, then ask."""
+    if args.questions is not None:
+        from interlock import batch
+
+        return batch.main(args)
+    if args.jsonl is not None:
+        raise BadUsage("--jsonl is for --questions FILE: use --json or --out answer.json for one question")
+    question, sources, out = inputs.question_of(args), inputs.sources_of(args), inputs.out_of(args)
+    job = inputs.job(args, {**sources, "question": question})
+    return run(lambda stopping: _one(job, args, out, stopping))
+
+
+async def _one(job: "Job", args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:
+    from interlock.delivery import deliver
+    from interlock.direct import open_store, start
+    from interlock.progress import shown
+
+    with shown(args.quiet, job.question["question"]) as show, stopping.watched(show) as watch:
+        async with open_store() as store:
+            answer = await start(job, store, watch)
+    return deliver(answer, args, out)
