@@ -1,73 +1,77 @@
-"""Trim: a list of messages stays short, whatever was said (guide: D1, hard limit of 20 interactions).
+"""Trim: a conversation stays short, whatever was said (guide: D1, "hard limit 20 interactions").
 
 What counts: messages, without the system's. At the limit the oldest go; a tool's answers go with the call they answer.
-Not covered: tokens. A character is at most about one token, so `keep * longest` bounds them.
+Not covered: tokens. A character is at most about one token, in any language, so `keep * longest` bounds them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from state.memory import RECENT_KEPT, shorten
+from state.memory import RECENT_KEPT, TEXT_KEPT, shorten
 
 if TYPE_CHECKING:
     from langchain_core.messages import AnyMessage, BaseMessage
 
-LONGEST: Final = 20_000
-"""Characters of one message."""
+    Messages = Sequence[BaseMessage]
+    Places = dict[int, BaseMessage]
 
 SYSTEM_KEPT: Final = 20
-"""System messages that are kept, the oldest: an agent's instructions come first."""
+"""Different system messages that are kept, the oldest: an agent's instructions come first."""
 
-
-def trim(messages: Iterable[Any], keep: int = RECENT_KEPT, longest: int = LONGEST) -> "list[AnyMessage]":
-    """The most recent messages, at most `keep`, besides the system's, which stay (guide: A6).
-
-    A list with a message in it never becomes empty. Calls and their answers stay together; of a message with more
-    calls than fit, the last ones stay. Answers without their call are left out.
-
-    Args:
-        messages: LangChain messages, or what LangChain takes for them; none of them is changed.
-        keep: Messages to keep, at least 1.
-        longest: Characters of one message, its calls included; the middle of longer texts is left out.
-
-    Raises:
-        ValueError: `keep` is less than 1.
-    """
-    from langchain_core.messages import convert_to_messages
-
-    if keep < 1:
-        raise ValueError(f"trim(keep={keep}): keep at least 1 message")
-    given = convert_to_messages(list(messages))
-    kept = {**_system(given), **_recent(given, keep)}
-    return [_cut(kept[place], longest) for place in sorted(kept)]
+ARGUMENTS_KEPT: Final = 20
+"""Arguments that are kept of a call that is too long."""
 
 
 @cache
-def recent(keep: int = RECENT_KEPT, longest: int = LONGEST) -> "Callable[[Any, Any], list[AnyMessage]]":
-    """A reducer for messages that cannot grow past its limit: `Annotated[list[AnyMessage], recent(20)]`.
+def trim(keep: int = RECENT_KEPT, longest: int = TEXT_KEPT) -> "Callable[[Any, Any], list[AnyMessage]]":
+    """A reducer that keeps the most recent messages and every instruction: `Annotated[list[AnyMessage], trim()]`.
 
-    Messages are added and replaced by id as `add_messages` does it; removing a message that is gone already is no
-    error, since two branches may both trim.
+    Messages are added and replaced by id as LangGraph's `add_messages` does it; removing a message that is gone
+    already is no error, since two branches may both trim.
 
     Args:
-        keep: See `trim`; the same numbers give the same reducer.
-        longest: See `trim`.
+        keep: Messages to keep besides the system's, at least 1; the same numbers give the same reducer.
+        longest: Characters of one message, its calls included; the middle of a longer text is left out.
 
     Raises:
-        ValueError: `keep` is less than 1.
+        ValueError: A limit is less than 1.
     """
-    if keep < 1:
-        raise ValueError(f"recent({keep}): keep at least 1 message")
+    _check(keep, longest)
 
     def add_and_trim(messages: Any, new: Any) -> "list[AnyMessage]":
         """The messages with the new ones, within the limit."""
         from langgraph.graph.message import add_messages
 
         known, given = _messages(messages), _messages(new)
-        return trim(add_messages(known, _without_stale(known, given)), keep, longest)  # type: ignore[arg-type]
+        return trimmed(add_messages(known, _without_stale(known, given)), keep, longest)  # type: ignore[arg-type]
 
     return add_and_trim
+
+
+def trimmed(messages: Iterable[Any], keep: int = RECENT_KEPT, longest: int = TEXT_KEPT) -> "list[AnyMessage]":
+    """What `trim` keeps of some messages, for a prompt that is built by hand (guide: A6, the role is never lost).
+
+    A list with a message in it never becomes empty. Calls and their answers stay together; of a message with more
+    calls than fit, the last ones stay. Answers without their call are left out.
+
+    Args:
+        messages: LangChain messages, or what LangChain takes for them; none of them is changed.
+        keep: See `trim`.
+        longest: See `trim`.
+
+    Raises:
+        ValueError: A limit is less than 1.
+    """
+    _check(keep, longest)
+    given = _messages(list(messages))
+    kept = {**_system(given), **_recent(given, keep)}
+    return [_cut(kept[place], longest) for place in sorted(kept)]
+
+
+def _check(keep: int, longest: int) -> None:
+    if keep < 1 or longest < 1:
+        raise ValueError(f"trim(keep={keep}, longest={longest}): keep at least 1 message of at least 1 character")
 
 
 def _messages(given: Any) -> "list[BaseMessage]":
@@ -76,7 +80,7 @@ def _messages(given: Any) -> "list[BaseMessage]":
     return convert_to_messages(given if isinstance(given, list) else [given])
 
 
-def _without_stale(known: "Sequence[BaseMessage]", given: "Sequence[BaseMessage]") -> "list[BaseMessage]":
+def _without_stale(known: "Messages", given: "Messages") -> "list[BaseMessage]":
     """The update without removals of messages that do not exist."""
     from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
@@ -88,37 +92,37 @@ def _without_stale(known: "Sequence[BaseMessage]", given: "Sequence[BaseMessage]
     return useful
 
 
-def _system(messages: "Sequence[BaseMessage]") -> "dict[int, BaseMessage]":
-    found = {place: message for place, message in enumerate(messages) if message.type == "system"}
-    return dict(list(found.items())[:SYSTEM_KEPT])
+def _system(messages: "Messages") -> "Places":
+    """The instructions by place, each once."""
+    first: dict[str, int] = {}
+    for place, message in enumerate(messages):
+        if message.type == "system":
+            first.setdefault(str(message.content), place)
+    return {place: messages[place] for place in list(first.values())[:SYSTEM_KEPT]}
 
 
-Group = "dict[int, BaseMessage]"
-
-
-def _recent(messages: "Sequence[BaseMessage]", keep: int) -> "dict[int, BaseMessage]":
+def _recent(messages: "Messages", keep: int) -> "Places":
     """The newest groups that fit, by place; the newest one is made to fit."""
-    groups = list(_groups(messages))
-    kept: dict[int, BaseMessage] = {}
-    for group in reversed(groups):
+    kept: Places = {}
+    for group in reversed(_groups(messages)):
         if kept and len(kept) + len(group) > keep:
             break
         kept.update(group if len(group) <= keep else _last_calls(group, keep))
     return kept
 
 
-def _groups(messages: "Sequence[BaseMessage]") -> "Iterator[dict[int, BaseMessage]]":
+def _groups(messages: "Messages") -> "list[Places]":
     """Messages by place, a call in one group with its answers; answers without a call only if there is nothing else."""
-    groups: list[dict[int, BaseMessage]] = []
-    calls: dict[str, dict[int, BaseMessage]] = {}
-    orphans: dict[int, BaseMessage] = {}
+    groups: list[Places] = []
+    calls: dict[str, Places] = {}
+    orphans: Places = {}
     for place, message in enumerate(messages):
         if message.type == "tool":
             calls.get(_answered(message), orphans)[place] = message
         elif message.type not in ("system", "remove"):
             groups.append({place: message})
             calls.update(dict.fromkeys(_calls(message), groups[-1]))
-    return iter(groups or [{place: message} for place, message in orphans.items()])
+    return groups or [{place: message} for place, message in orphans.items()]
 
 
 def _calls(message: "BaseMessage") -> list[str]:
@@ -130,7 +134,7 @@ def _answered(message: "BaseMessage") -> str:
     return str(getattr(message, "tool_call_id", ""))
 
 
-def _last_calls(group: "dict[int, BaseMessage]", keep: int) -> "dict[int, BaseMessage]":
+def _last_calls(group: "Places", keep: int) -> "Places":
     """A call with more answers than fit: the last answers, and the message with only those calls."""
     (first, message), *answers = group.items()
     last = dict(answers[len(answers) - keep + 1 :])
@@ -142,30 +146,25 @@ def _last_calls(group: "dict[int, BaseMessage]", keep: int) -> "dict[int, BaseMe
 
 
 def _cut(message: "BaseMessage", longest: int) -> Any:
-    """The message within its characters; a copy if it was longer."""
-    parts = {
-        name: getattr(message, name)
-        for name in ("content", "tool_calls", "additional_kwargs", "artifact")
-        if hasattr(message, name)
-    }
-    size, texts = _size(parts)
-    if size <= longest:
+    """The message within its characters; of a longer one a copy, with text alone for content."""
+    calls = getattr(message, "tool_calls", [])
+    besides = (message.additional_kwargs, getattr(message, "artifact", None))
+    content = message.content if isinstance(message.content, str) else str(message.content)
+    if len(content) + sum(len(str(part)) for part in (*calls, *besides) if part) <= longest:
         return message
-    return message.model_copy(update=_shortened(parts, max(1, longest // texts)))
+    changes: dict[str, Any] = {"content": shorten(str(message.text) or content, longest), "additional_kwargs": {}}
+    if hasattr(message, "artifact"):
+        changes["artifact"] = None
+    if calls:
+        changes["content"] = shorten(changes["content"], max(1, longest // 2))
+        changes["tool_calls"] = [_cut_call(call, longest // 2 // len(calls)) for call in calls]
+    return message.model_copy(update=changes)
 
 
-def _size(value: Any) -> tuple[int, int]:
-    """Characters in all strings of a value, and how many strings there are."""
-    if isinstance(value, str):
-        return len(value), 1
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    sizes = [_size(one) for one in inner]
-    return sum(size for size, _ in sizes), sum(texts for _, texts in sizes)
-
-
-def _shortened(value: Any, longest: int) -> Any:
-    if isinstance(value, str):
-        return shorten(value, longest)
-    if isinstance(value, dict):
-        return {key: _shortened(one, longest) for key, one in value.items()}
-    return [_shortened(one, longest) for one in value] if isinstance(value, (list, tuple)) else value
+def _cut_call(call: dict[str, Any], longest: int) -> dict[str, Any]:
+    """The call with arguments of at most so many characters; its name and id stay, so that its answer still fits."""
+    if len(str(call["args"])) <= longest:
+        return call
+    kept = list(call["args"].items())[:ARGUMENTS_KEPT]
+    each = longest // max(1, len(kept))
+    return {**call, "args": {str(name)[:100]: shorten(str(value), each) for name, value in kept}}
