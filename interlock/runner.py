@@ -1,0 +1,121 @@
+"""Runner: one question through the research graph, recorded so that a run that was killed can go on."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from interlock.events import STREAM_MODES, Event, Watch
+from state.answer import Answer
+from state.research import Context, Question
+
+if TYPE_CHECKING:
+    from interlock.store import Store
+
+Show = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One question, what was chosen for it, and the answer's id."""
+
+    question: Question
+    context: Context
+    id: str = ""
+
+
+class Paused(Exception):
+    """A run waits for a person.
+
+    Attributes:
+        run: The run's id, for `resume`.
+        asked: What it asks, as its node gave it to `interrupt()`.
+    """
+
+    def __init__(self, run: str, asked: Any) -> None:
+        super().__init__(f"run {run} waits for an answer: interlock resume {run}")
+        self.run, self.asked = run, asked
+
+
+async def start(job: Job, store: "Store", show: Show) -> Answer:
+    """Ask a question; every run is a thread of its own.
+
+    Raises:
+        Paused: The run needs a person.
+    """
+    from guards.clean import redact
+
+    run = uuid.uuid4().hex
+    async with store.claim(run):
+        await store.begin(run, job.id, redact(job.question.get("question", ""))[0], _written(job))
+        return await _go(run, job, job.question, store, show)
+
+
+async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> Answer:
+    """Go on with a run that was killed or waits for a person; a run that has ended gives its answer again.
+
+    Args:
+        run: Its id, or enough of its beginning.
+        store: Where it is kept.
+        show: Takes the events of what is left to do.
+        answer: What the person says, for a run that waits for one.
+
+    Raises:
+        BadUsage: There is no such run, or somebody is working on it.
+        Paused: The run needs a person.
+    """
+    from langgraph.types import Command
+
+    run = (await store.find(run)).id
+    async with store.claim(run):
+        if known := await store.answer(run):
+            return known
+        job = _read(await store.job(run))
+        state = await _graph(store).aget_state(_config(run))
+        if not state.values and not state.tasks:
+            return await _go(run, job, job.question, store, show)
+        if not state.tasks:
+            return await _end(run, job, state.values, store)
+        if state.interrupts and answer is None:
+            raise Paused(run, state.interrupts[0].value)
+        return await _go(run, job, None if answer is None else Command(resume=answer), store, show)
+
+
+async def _go(run: str, job: Job, given: Any, store: "Store", show: Show) -> Answer:
+    watch, last = Watch(), dict[str, Any]()
+    stream = _graph(store).astream(
+        given, _config(run), context=job.context, stream_mode=STREAM_MODES, durability="sync"
+    )
+    async for mode, chunk in stream:
+        last = chunk if mode == "values" else last
+        for event in watch.seen(mode, chunk):
+            show(replace(event, run=run))
+    if "__interrupt__" in last:
+        raise Paused(run, last["__interrupt__"][0].value)
+    return await _end(run, job, last, store)
+
+
+async def _end(run: str, job: Job, values: Any, store: "Store") -> Answer:
+    answer: Answer = values["answer"].model_copy(update={"id": job.id or run})
+    await store.end(run, answer)
+    return answer
+
+
+def _graph(store: "Store") -> Any:
+    from graphs.research import graph
+
+    return graph.copy(update={"checkpointer": store.saver})
+
+
+def _config(run: str) -> Any:
+    return {"configurable": {"thread_id": run}}
+
+
+def _written(job: Job) -> str:
+    return json.dumps({"question": job.question, "context": job.context.model_dump(mode="json"), "id": job.id})
+
+
+def _read(text: str) -> Job:
+    job = json.loads(text)
+    return Job(job["question"], Context.model_validate(job["context"]), job["id"])
