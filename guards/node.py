@@ -214,7 +214,9 @@ class _Task:
 
     def delta(self) -> Run:
         """What this execution adds to the run's record."""
-        spent = self.spent + Spent(seconds=max(0.0, time.time() - self.run.started - self.paused))
+        spent = Spent(seconds=max(0.0, time.time() - self.run.started - self.paused))
+        if self.spent is not NOTHING:
+            spent = self.spent + spent
         delta = Run(spent=spent, paused=self.paused, missing=tuple(self.missing), stop=self.stop, refusal=self.refusal)
         return delta if self.base is None else join(self.base, delta)
 

@@ -31,8 +31,12 @@ class Guards(Protocol):
 
 def read_run(config: RunnableConfig, fresh: bool = False) -> Run:
     """The run's record; with `fresh`, including what this task has written already."""
-    found = ChannelRead.do_read(config, select=RUN, fresh=fresh)
-    return found if isinstance(found, Run) else Run()
+    found = ChannelRead.do_read(config, select=RUN)
+    run = found if isinstance(found, Run) else Run()
+    if fresh:  # LangGraph's own fresh read copies every channel
+        for channel, delta in _writes(config):
+            run = join(run, delta) if channel == RUN else run
+    return run
 
 
 def read_key(config: RunnableConfig, key: str) -> Any:
@@ -45,12 +49,17 @@ def write_run(config: RunnableConfig, delta: Run) -> None:
 
     A node's delta and its router's become one write: of a key written twice LangGraph streams a list of updates.
     """
-    writes: Any = getattr(config["configurable"][CONFIG_KEY_SEND], "__self__", ())  # the task's own queue
+    writes = _writes(config)
     place = next((number for number, (channel, _) in enumerate(writes) if channel == RUN), None)
     if place is None:
         ChannelWrite.do_write(config, (ChannelWriteEntry(RUN, delta),))
     else:
         writes[place] = (RUN, join(writes[place][1], delta))
+
+
+def _writes(config: RunnableConfig) -> Any:
+    """The task's own queue of (channel, value) pairs."""
+    return getattr(config["configurable"][CONFIG_KEY_SEND], "__self__", ())
 
 
 def stamp_input(compiled: CompiledStateGraph[Any, Any, Any, Any], begin: Callable[[], Run]) -> None:
