@@ -1,5 +1,6 @@
 """The command line: parse, call, show. What a command needs is imported when it is called."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.version:
             put(f"interlock {version('interlock')}")
             return 0
+        if getattr(args, "allow_loopback", False):
+            os.environ["INTERLOCK_ALLOW_LOOPBACK"] = "1"
         code: int = import_module(f"interlock.{args.command}").main(args)
         return code
     except BadUsage as error:
