@@ -16,7 +16,8 @@ from interlock.stopping import Stopping
 from interlock.terminal import say
 
 if TYPE_CHECKING:
-    from interlock.direct import Job, Store
+    from interlock.runner import Job
+    from interlock.store import Store
     from state.answer import Answer
 
 
@@ -34,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _ask(jobs: "Sequence[Job]", answers: Answers, args: argparse.Namespace, stopping: Stopping) -> int:
-    from interlock.direct import open_store
+    from interlock.store import open_store
 
     tell = (lambda text: None) if args.quiet else say
     left = [job for job in jobs if job.id not in answers.codes]
@@ -65,7 +66,7 @@ async def _in_order(jobs: "Sequence[Job]", store: "Store", at_once: int, stoppin
 
 
 async def _one(job: "Job", store: "Store", stopping: Stopping) -> "Answer":
-    from interlock.direct import start
+    from interlock.runner import start
 
     with stopping.watched(lambda event: None) as watch:
         return await start(job, store, watch)

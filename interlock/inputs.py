@@ -11,7 +11,7 @@ from interlock.arguments import ROLES
 from interlock.exits import BadUsage
 
 if TYPE_CHECKING:
-    from interlock.direct import Job
+    from interlock.runner import Job
     from state.research import Context, Question
 
 FORMATS: Final = (".md", ".markdown", ".html", ".htm", ".json")
@@ -79,7 +79,7 @@ def job(args: argparse.Namespace, question: "Question", name: str = "") -> "Job"
         question: The question with its sources.
         name: The answer's id; the run's when not given.
     """
-    from interlock.direct import Job
+    from interlock.runner import Job
 
     return Job(question, context_of(args), name)
 

@@ -10,7 +10,7 @@ from interlock.process import run
 from interlock.stopping import Stopping
 
 if TYPE_CHECKING:
-    from interlock.direct import Job
+    from interlock.runner import Job
 
 
 def main(args: argparse.Namespace) -> int:
@@ -28,8 +28,9 @@ def main(args: argparse.Namespace) -> int:
 
 async def _one(job: "Job", args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:
     from interlock.delivery import deliver
-    from interlock.direct import open_store, start
     from interlock.progress import shown
+    from interlock.runner import start
+    from interlock.store import open_store
 
     with shown(args.quiet, job.question["question"]) as show, stopping.watched(show) as watch:
         async with open_store() as store:
