@@ -81,7 +81,8 @@ def job(args: argparse.Namespace, question: "Question", name: str = "") -> "Job"
     """
     from interlock.runner import Job
 
-    return Job(question, context_of(args), name)
+    limits = {"seconds": args.seconds, "dollars": args.max_dollars, "calls": args.max_calls}
+    return Job(question, context_of(args), name, {limit: value for limit, value in limits.items() if value is not None})
 
 
 def out_of(args: argparse.Namespace) -> Path | None:

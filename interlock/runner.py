@@ -2,8 +2,8 @@
 
 import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from interlock.events import STREAM_MODES, Event, Watch
@@ -18,11 +18,19 @@ Show = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Job:
-    """One question, what was chosen for it, and the answer's id."""
+    """One question.
+
+    Attributes:
+        question: It and its sources.
+        context: What was chosen for it.
+        id: The answer's id; the run's when empty.
+        limits: Limits of the run that are not the graph's own, by the names that `Policy` has for them.
+    """
 
     question: Question
     context: Context
     id: str = ""
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 class Paused(Exception):
@@ -72,7 +80,7 @@ async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> An
         if known := await store.answer(run):
             return known
         job = _read(await store.job(run))
-        state = await _graph(store).aget_state(_config(run))
+        state = await _graph(job, store).aget_state(_config(run))
         if not state.values and not state.tasks:
             return await _go(run, job, job.question, store, show)
         if not state.tasks:
@@ -84,7 +92,7 @@ async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> An
 
 async def _go(run: str, job: Job, given: Any, store: "Store", show: Show) -> Answer:
     watch, last = Watch(), dict[str, Any]()
-    stream = _graph(store).astream(
+    stream = _graph(job, store).astream(
         given, _config(run), context=job.context, stream_mode=STREAM_MODES, durability="sync"
     )
     async for mode, chunk in stream:
@@ -102,10 +110,13 @@ async def _end(run: str, job: Job, values: Any, store: "Store") -> Answer:
     return answer
 
 
-def _graph(store: "Store") -> Any:
-    from graphs.research import graph
+def _graph(job: Job, store: "Store") -> Any:
+    """The graph under the job's limits, with the store's checkpoints."""
+    from graphs.research import POLICY, build, graph
+    from guards import guard
 
-    return graph.copy(update={"checkpointer": store.saver})
+    limited = guard(build(), POLICY.but(**job.limits), name="research") if job.limits else graph
+    return limited.copy(update={"checkpointer": store.saver})
 
 
 def _config(run: str) -> Any:
@@ -113,9 +124,9 @@ def _config(run: str) -> Any:
 
 
 def _written(job: Job) -> str:
-    return json.dumps({"question": job.question, "context": job.context.model_dump(mode="json"), "id": job.id})
+    return json.dumps({**vars(job), "context": job.context.model_dump(mode="json")})
 
 
 def _read(text: str) -> Job:
     job = json.loads(text)
-    return Job(job["question"], Context.model_validate(job["context"]), job["id"])
+    return Job(**{**job, "context": Context.model_validate(job["context"])})
