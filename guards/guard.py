@@ -8,6 +8,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from guards.errors import Unsafe
 from guards.policy import Policy
+from guards.tracing import trace_quietly
 from guards.wiring import run_under_guard, show_run, show_subgraph, stamp_input
 from guards.wrap import Builder, Wrapping
 
@@ -74,4 +75,5 @@ def _compile(builder: Builder, policy: Policy, name: str, own: Mapping[str, Poli
         show_subgraph(compiled, node, spec.runnable)
         run_under_guard(compiled, node, wrapping.nodes[node])
     _guarded[wrapped] = (builder, policy)
+    trace_quietly()
     return compiled

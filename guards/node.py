@@ -21,6 +21,7 @@ from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, stop_request
+from guards.tracing import name_trace
 from guards.update import Reducers, check_update
 from guards.wiring import read_key, read_run, resumed_by_person, thread_of, write_run
 from guards.words import Gathering
@@ -79,6 +80,7 @@ class GuardedNode:
     async def run(self, state: Any, config: RunnableConfig, context: Context) -> Any:
         """The same, with the context variables that the node is to see."""
         task = _Task(self.plan, state, config, context)
+        name_trace(config, task.run.trace_id)
         result = await task.outcome()
         write_run(config, task.delta())
         return result
