@@ -40,13 +40,14 @@ def write(answer: Answer, path: Path) -> None:
 
 
 def summary(answer: Answer) -> str:
-    """One line on how it ended and what it cost."""
-    spent = answer.spent
+    """One line on how a run ended and what it cost."""
+    spent, cited = answer.spent, {quote.source_id for quote in answer.quotes}
     parts = [
-        f"{answer.outcome}{f': {answer.stop_reason}' if answer.stop_reason else ''}",
-        f"{len(answer.quotes)} quotes from {len({quote.source_id for quote in answer.quotes})} sources",
+        f"{answer.outcome}, {answer.stop_reason}" if answer.stop_reason else answer.outcome,
+        f"{len(answer.quotes)} quotes from {len(cited)} sources",
         f"{spent.calls} calls, ${spent.dollars:.4f}" if spent.calls else "no language model",
         f"{spent.seconds:.1f} s",
+        f"run {answer.id}",
     ]
     return " · ".join(parts)
 

@@ -42,22 +42,42 @@ def shown(quiet: bool, title: str) -> Iterator[Show]:
         with _live(title) as show:
             yield show
     else:
-        yield lambda event: None if (text := told(event)) is None else say(text)
+        yield _lines()
+
+
+def _lines() -> Show:
+    named: set[str] = set()
+
+    def show(event: Event) -> None:
+        if event.run not in named:
+            named.add(event.run)
+            say(f"run {event.run}")
+        text = told(event)
+        if text is not None:
+            say(text)
+
+    return show
 
 
 def told(event: Event) -> str | None:
     """An event as a plain line; None when it is not worth one."""
     name = STAGES.get(event.stage, event.stage)
     if event.state == "running":
-        return f"{name}: asking {_places(event)}" if event.places else None
+        return f"{name}: {asking(event)}" if event.places else None
     if event.state == "skipped":
         return None
-    what = "done" if event.found is None else f"{event.found} findings"
+    what = "done" if event.found is None else counted(event.found, "finding")
     return f"{name}: {what if event.state == 'ok' else lost(event)} ({event.seconds:.1f} s)"
 
 
-def _places(event: Event) -> str:
-    return f"{event.places} place{'s' if event.places != 1 else ''}"
+def asking(event: Event) -> str:
+    """What a collector is doing."""
+    return f"asking {counted(event.places or 0, 'place')}"
+
+
+def counted(number: int, thing: str) -> str:
+    """1 finding, 2 findings."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def lost(event: Event) -> str:

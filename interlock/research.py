@@ -8,6 +8,7 @@ from interlock import inputs
 from interlock.exits import BadUsage
 from interlock.process import run
 from interlock.stopping import Stopping
+from interlock.terminal import say
 
 if TYPE_CHECKING:
     from interlock.runner import Job
@@ -27,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _one(job: "Job", args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:
-    from interlock.delivery import deliver
+    from interlock.delivery import deliver, summary
     from interlock.progress import shown
     from interlock.runner import start
     from interlock.store import open_store
@@ -35,4 +36,7 @@ async def _one(job: "Job", args: argparse.Namespace, out: Path | None, stopping:
     with shown(args.quiet, job.question["question"]) as show, stopping.watched(show) as watch:
         async with open_store() as store:
             answer = await start(job, store, watch)
-    return deliver(answer, args, out)
+    code = deliver(answer, args, out)
+    if not args.quiet:
+        say(summary(answer))
+    return code

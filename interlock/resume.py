@@ -6,6 +6,7 @@ from pathlib import Path
 from interlock import inputs
 from interlock.process import run
 from interlock.stopping import Stopping
+from interlock.terminal import say
 
 
 def main(args: argparse.Namespace) -> int:
@@ -15,7 +16,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _resume(args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:
-    from interlock.delivery import deliver
+    from interlock.delivery import deliver, summary
     from interlock.progress import shown
     from interlock.runner import resume
     from interlock.store import open_store
@@ -24,4 +25,7 @@ async def _resume(args: argparse.Namespace, out: Path | None, stopping: Stopping
         found = await store.find(args.run)
         with shown(args.quiet, found.question) as show, stopping.watched(show) as watch:
             answer = await resume(found.id, store, watch)
-    return deliver(answer, args, out)
+    code = deliver(answer, args, out)
+    if not args.quiet:
+        say(summary(answer))
+    return code
