@@ -1,6 +1,6 @@
 """Tracing: LangSmith sees a run when its variables are set, and a dead endpoint costs a run nothing.
 
-LangSmith's own client sends from a thread that the process waits for at its end, 18 s and more when nobody answers.
+LangSmith's own client sends from a thread that the process waits for at its end, 15 to 21 s when nobody answers.
 This one is the same client, made when the first traced run needs it, with a thread that nobody waits for longer than
 `EXIT_SECONDS`, and with everything redacted that `clean(OUTPUT, ...)` would remove. A client that the user configured
 goes first. Not covered: a client that is handed to a tracer directly.
