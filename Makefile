@@ -6,6 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+FLOORS := state guards nodes graphs interlock
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
@@ -96,6 +97,7 @@ $(RUN): constraints.txt pyproject.toml | $(VENV)/bin/python
 	@echo 'Installing what a run needs into $(VENV) (once) ...' >&2
 	@$(PIP) install --require-hashes --requirement constraints.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q $(FLOORS)
 	@touch $@
 
 $(DEV): constraints-dev.txt $(RUN)

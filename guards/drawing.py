@@ -166,8 +166,10 @@ class Drawing:
     @functools.cached_property
     def ways_out(self) -> tuple[Way, ...]:
         """The ways with those of the dead ends: a branch without a way on, or to nowhere, ends as if it led to END."""
-        leading = {way.source for way in self.ways if way.target in self.nodes or way.target == END}
-        dead = [node.name for node in self.nodes.values() if node.name not in leading and not node.is_handler]
+        leading = {way.source for way in self.ways}
+        astray = {way.source for way in self.ways if way.target not in self.nodes and way.target != END}
+        ends = [name for name, node in self.nodes.items() if name in astray or name not in leading]
+        dead = [name for name in ends if not self.nodes[name].is_handler]
         return (*self.ways, *(Way(name, END, "static") for name in dead))
 
 

@@ -74,6 +74,8 @@ def loaded(target: str) -> Iterator[list[Loaded]]:
 
 
 def _places(target: str) -> tuple[list[Path], list[_Place], dict[str, str]]:
+    if not target.strip():
+        raise ValueError("the target is empty")
     path = Path(target)
     if path.is_dir() and (path / "langgraph.json").is_file():
         path = path / "langgraph.json"

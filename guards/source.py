@@ -28,7 +28,7 @@ BLOCKING = {
     "subprocess": {"run", "call", "check_call", "check_output"},
     "os": {"system", "wait"},
 }
-_SUSPECTS = frozenset({"invoke", *(name for names in BLOCKING.values() for name in names)})
+_PARENTS = frozenset(name.partition(".")[0] for name in BLOCKING)
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,23 @@ def referenced(function: Any) -> Iterator[tuple[str, Any]]:
 def blocking_calls(function: Any) -> list[str]:
     """Calls in an async function's own body that block the event loop, so that no time-out holds."""
     bare = plain(function)
-    code = getattr(bare, "__code__", None)
-    if code is None or not _SUSPECTS.intersection(code.co_names):
-        return []
-    tree = _tree(bare)
+    tree = _tree(bare) if isinstance(bare, types.FunctionType) and _is_suspect(bare) else None
     if tree is None:
         return []
     awaited = {id(step.value) for step in _own(tree) if isinstance(step, ast.Await)}
     calls = [step for step in _own(tree) if isinstance(step, ast.Call) and id(step) not in awaited]
     return sorted({name for call in calls if (name := _blocking(call, _names(bare)))})
+
+
+def _is_suspect(function: types.FunctionType) -> bool:
+    """Whether reading the source, which is slow, may find a blocking call: by the names in the bytecode."""
+    used, names = function.__code__.co_names, _names(function)
+    return "invoke" in used or any(_may_block(names.get(name)) for name in used + function.__code__.co_freevars)
+
+
+def _may_block(thing: Any) -> bool:
+    module = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None)
+    return module in BLOCKING or module in _PARENTS
 
 
 def _read(function: types.FunctionType) -> Reading:
