@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> int:
     questions, sources = read_questions(Path(args.questions)), inputs.sources_of(args)
     jobs = [inputs.job(args, {**sources, "question": one.question}, one.id) for one in questions]
     with opened(args.jsonl and inputs.writable(Path(args.jsonl), "--jsonl")) as answers:
-        return run(lambda stopping: _ask(jobs, answers, args, stopping))
+        return run(lambda stopping: _ask(jobs, answers, args, stopping), traced=True)
 
 
 async def _ask(jobs: "Sequence[Job]", answers: Answers, args: argparse.Namespace, stopping: Stopping) -> int:

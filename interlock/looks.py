@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
-CONNECT_SECONDS: Final = 2.0
+from interlock.reach import place, unreachable
+
 ROOM_MEGABYTES: Final = 200
 LIBRARIES: Final = ("langgraph", "langchain-openai", "pypdfium2", "selectolax", "rich")
 OPENAI: Final = "https://api.openai.com"
@@ -137,65 +137,24 @@ async def _model_server() -> Finding:
     base = os.environ.get("OPENAI_BASE_URL") or (OPENAI if os.environ.get("OPENAI_API_KEY") else "")
     if not base:
         return Finding("model server", "off", "none is configured")
-    problem = await _reached(base)
-    cure = "start it, or correct OPENAI_BASE_URL; until then runs fall back to extractive"
-    return Finding(
-        "model server",
-        "broken" if problem else "ok",
-        problem or f"{_host(base)} takes connections",
-        cure if problem else "",
-    )
+    if problem := await unreachable(base):
+        cure = "start it, or correct OPENAI_BASE_URL; until then runs fall back to extractive"
+        return Finding("model server", "broken", problem, cure)
+    return Finding("model server", "ok", f"{place(base)} takes connections")
 
 
 async def _tracing() -> Finding:
     if os.environ.get("LANGSMITH_TRACING", "").lower() != "true":
-        return Finding(
-            "tracing", "off", "LangSmith is off; nothing is sent", "LANGSMITH_TRACING=true and LANGSMITH_API_KEY"
-        )
+        cure = "set LANGSMITH_TRACING=true and LANGSMITH_API_KEY"
+        return Finding("tracing", "off", "LangSmith is off; nothing is sent", cure)
     base = os.environ.get("LANGSMITH_ENDPOINT") or LANGSMITH
-    if not os.environ.get("LANGSMITH_API_KEY") and base == LANGSMITH:
-        return Finding(
-            "tracing", "broken", "LangSmith is on without a key", "set LANGSMITH_API_KEY, or LANGSMITH_TRACING=false"
-        )
-    problem = await _reached(base)
-    cure = "correct LANGSMITH_ENDPOINT, or set LANGSMITH_TRACING=false; runs are not slowed, their traces are lost"
-    return Finding(
-        "tracing",
-        "broken" if problem else "ok",
-        problem or f"LangSmith at {_host(base)} takes connections",
-        cure if problem else "",
-    )
-
-
-async def _reached(url: str) -> str:
-    """Why no connection can be made to a server; empty when one can. It is closed again, and nothing is sent."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        host, port = None, 0
-    if not host or parts.scheme not in ("http", "https"):
-        return "its address is no http or https URL"
-    if (proxy := os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")) and not _own(host):
-        return await _reached(proxy)
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(host, port)
-    except TimeoutError:
-        return f"{_host(url)} does not answer within {CONNECT_SECONDS:g} s"
-    except OSError as error:
-        return f"{_host(url)} cannot be reached ({type(error).__name__})"
-    writer.close()
-    return ""
-
-
-def _own(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1")
-
-
-def _host(url: str) -> str:
-    """Host and port of a URL, without a name and a password in it."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    if base == LANGSMITH and not os.environ.get("LANGSMITH_API_KEY"):
+        cure = "set LANGSMITH_API_KEY, or LANGSMITH_TRACING=false"
+        return Finding("tracing", "broken", "LangSmith is on without a key", cure)
+    if problem := await unreachable(base):
+        cure = "correct LANGSMITH_ENDPOINT, or set LANGSMITH_TRACING=false; until then traces are lost"
+        return Finding("tracing", "broken", problem, cure)
+    return Finding("tracing", "ok", f"LangSmith at {place(base)} takes connections")
 
 
 def _version(name: str) -> str:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
-import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -11,33 +9,35 @@ from typing import Any, Final
 from interlock.exits import STOPPED
 from interlock.stopping import Stopping
 from interlock.terminal import say
+from interlock.traces import hand_over
 
 ENDING_SECONDS: Final = 0.5
 """What tasks that are still there get to end, once the command has its result."""
 
-TRACE_SECONDS: Final = 1.0
-"""What LangSmith gets to take the last traces; nobody who stopped a run waits for that."""
-
 Work = Callable[[Stopping], Coroutine[Any, Any, int]]
 
 
-def run(work: Work) -> int:
+def run(work: Work, traced: bool = False) -> int:
     """Run a command in an event loop of its own; gives back its exit code.
 
     Tasks and threads that hang are left behind. Whoever ends the process must not wait for them either: `leave`.
+
+    Args:
+        work: The command.
+        traced: It runs graphs, so LangSmith may have something to take.
     """
     loop = asyncio.new_event_loop()
     threads = ThreadPoolExecutor(thread_name_prefix="interlock")
     loop.set_default_executor(threads)
     try:
-        return loop.run_until_complete(_stoppable(work))
+        return loop.run_until_complete(_stoppable(work, traced))
     finally:
         loop.run_until_complete(_end_tasks())
         threads.shutdown(wait=False, cancel_futures=True)
         loop.close()
 
 
-async def _stoppable(work: Work) -> int:
+async def _stoppable(work: Work, traced: bool) -> int:
     stopping = Stopping()
     with stopping.listening():
         try:
@@ -45,8 +45,8 @@ async def _stoppable(work: Work) -> int:
         except asyncio.CancelledError:
             say(f"{stopping.reason}, before anything was found")
             return STOPPED
-        if not stopping.reason:
-            await _hand_over_traces()
+        if traced and not stopping.reason:
+            await hand_over()
         return code
 
 
@@ -59,15 +59,3 @@ async def _end_tasks() -> None:
         await asyncio.wait(left, timeout=ENDING_SECONDS)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.get_running_loop().shutdown_asyncgens(), ENDING_SECONDS)
-
-
-async def _hand_over_traces() -> None:
-    """Wait a moment for LangSmith, which sends from a thread of its own; when it is away, its traces are lost."""
-    tracers = sys.modules.get("langchain_core.tracers.langchain")
-    if tracers is None:
-        return
-    sending = threading.Thread(target=tracers.wait_for_all_tracers, daemon=True)
-    sending.start()
-    await asyncio.to_thread(sending.join, TRACE_SECONDS)
-    if sending.is_alive():
-        say(f"LangSmith did not take the last traces within {TRACE_SECONDS:g} s; they are lost")

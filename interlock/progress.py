@@ -1,5 +1,6 @@
 """Progress: what a run is doing, live on a terminal, as plain lines on stderr for everything else."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ def shown(quiet: bool, title: str) -> Iterator[Show]:
     """
     if quiet:
         yield lambda event: None
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _live(title) as show:
             yield show
     else:

@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
         raise BadUsage("--jsonl is for --questions FILE: use --json or --out answer.json for one question")
     question, sources, out = inputs.question_of(args), inputs.sources_of(args), inputs.out_of(args)
     job = inputs.job(args, {**sources, "question": question})
-    return run(lambda stopping: _one(job, args, out, stopping))
+    return run(lambda stopping: _one(job, args, out, stopping), traced=True)
 
 
 async def _one(job: "Job", args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:

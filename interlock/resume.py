@@ -12,7 +12,7 @@ from interlock.terminal import say
 def main(args: argparse.Namespace) -> int:
     """Go on; a run that has ended gives its answer again."""
     out = inputs.out_of(args)
-    return run(lambda stopping: _resume(args, out, stopping))
+    return run(lambda stopping: _resume(args, out, stopping), traced=True)
 
 
 async def _resume(args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:
