@@ -92,7 +92,9 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
     named = list(dict.fromkeys(places))
     results = await asyncio.gather(*(_one(kind, place, queries, look) for place in named[:PLACES]))
     sources = [source for result in results for source in result.sources]
-    sources += [_row(kind, place, "refused", f"over the limit of {PLACES} places: ask twice") for place in named[PLACES:]]
+    sources += [
+        _row(kind, place, "refused", f"over the limit of {PLACES} places: ask twice") for place in named[PLACES:]
+    ]
     status, reason = _outcome([source for source in sources if source.named])
     collected = Collected(
         collector=collector,

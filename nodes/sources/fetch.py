@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PAGE_BYTES = 5_000_000
 PAGE_SECONDS = 10.0
+CONNECT_SECONDS = 3.0
+ADDRESSES = 4
 REDIRECTS = 5
 URL_CHARACTERS = 2_000
 AGENT = "interlock/0.1 (+research)"
@@ -31,7 +33,14 @@ TEXTS = ("text/html", "application/xhtml+xml", "text/plain", "text/markdown", "t
 JSON = ("application/json",)
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CURES = {
+    401: "it needs a login: save the page as a file",
+    403: "it keeps programs out: save the page as a file",
+    429: "it was asked too often: try again later",
+}
 _NAT64 = IPv6Network("64:ff9b::/96")
+_COMPATIBLE = IPv6Network("::/96")
+_UNICAST = IPv6Network("2000::/3")
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Page:
 
 
 async def fetch(url: str, kinds: Sequence[str] = TEXTS, seconds: float = PAGE_SECONDS) -> Page:
-    """Get one page.
+    """Get one page. The environment's proxies are not used: they would connect to addresses that nobody checked.
 
     Args:
         url: http or https.
@@ -59,35 +68,37 @@ async def fetch(url: str, kinds: Sequence[str] = TEXTS, seconds: float = PAGE_SE
 
     try:
         async with asyncio.timeout(seconds):
-            return await _follow(url, kinds)
+            return await _follow(url.strip(), kinds)
     except TimeoutError:
-        raise Lost(f"no whole answer within {seconds:.3g} s", "timed out") from None
+        raise Lost(f"no whole answer within {seconds:.3g} s: try again later", "timed out") from None
     except httpx2.HTTPError as error:
-        raise Lost(f"the server could not be reached ({type(error).__name__})") from None
+        raise Lost(_why(error)) from None
+    except (httpx2.InvalidURL, ValueError):
+        raise _no_url() from None
 
 
 def checked(url: str) -> tuple[str, str, int]:
-    """The (scheme, host, port) of a URL that may be fetched.
+    """The (scheme, host, port) of a URL that may be fetched; the host in ASCII.
 
     Raises:
         Lost: It is no http or https URL, or an overlong one.
     """
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise Lost("it is no URL: write https://host/path", "refused") from None
     if len(url) > URL_CHARACTERS:
-        raise Lost(f"the URL is longer than {URL_CHARACTERS} characters", "refused")
+        raise Lost(f"the URL is longer than {URL_CHARACTERS} characters: shorten it", "refused")
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError:
+        raise _no_url() from None
     if parts.scheme not in ("http", "https") or not host:
         raise Lost("only http and https URLs are fetched: write https://host/path", "refused")
-    if parts.username or parts.password:
-        raise Lost("URLs with a password in them are not fetched", "refused")
+    if parts.username is not None or parts.password is not None:
+        raise Lost("URLs with a name or password in them are not fetched: take it out", "refused")
     return parts.scheme, host, port or (443 if parts.scheme == "https" else 80)
 
 
-async def address_of(host: str, port: int) -> str:
-    """An address of the host that may be connected to; every address it has must be public.
+async def addresses_of(host: str, port: int) -> list[str]:
+    """The addresses of the host, at most `ADDRESSES`; every one that it has must be public.
 
     Raises:
         Lost: The name is unknown, or one of its addresses is private.
@@ -95,88 +106,135 @@ async def address_of(host: str, port: int) -> str:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Lost("the host name is unknown: check its spelling") from None
-    addresses = [str(entry[4][0]) for entry in found]
+        raise Lost("the host name is unknown: check its spelling, and the network") from None
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
-        if not _public(ip_address(address.partition("%")[0])):
-            raise Lost("it leads to a private address (--allow-loopback opens this machine's own)", "refused")
-    return addresses[0]
+        _check(ip_address(address.partition("%")[0]))
+    return addresses[:ADDRESSES]
 
 
-def _public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return _public(inner)
-    if address.is_loopback:
-        return os.environ.get("INTERLOCK_ALLOW_LOOPBACK") == "1"
-    return address.is_global and not address.is_multicast
+def _check(address: IPv4Address | IPv6Address) -> None:
+    """Refuse an address that is not open to everybody."""
+    inner = _inner(address)
+    if inner.is_loopback:
+        if os.environ.get("INTERLOCK_ALLOW_LOOPBACK") != "1":
+            raise Lost("it leads to this machine itself: INTERLOCK_ALLOW_LOOPBACK=1 opens that", "refused")
+    elif not inner.is_global or inner.is_multicast or (inner.version == 6 and inner not in _UNICAST):
+        raise Lost("it leads to a private address: name a public one, or save the page as a file", "refused")
+
+
+def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, if it does; also of the deprecated kinds."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
 
 
 async def _follow(url: str, kinds: Sequence[str]) -> Page:
     """Follow redirects by hand: every hop is checked like the first."""
     import httpx2
 
-    async with httpx2.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False, timeout=None) as client:
+    timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+    async with httpx2.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False, timeout=timeout) as client:
         for _ in range(REDIRECTS + 1):
-            reply = await _get(client, url, kinds)
+            reply = await _hop(client, url, kinds)
             if isinstance(reply, Page):
                 return reply
             url = reply
-    raise Lost(f"more than {REDIRECTS} redirects", "refused")
+    raise Lost(f"more than {REDIRECTS} redirects: name the page that they lead to", "refused")
 
 
-async def _get(client: "httpx2.AsyncClient", url: str, kinds: Sequence[str]) -> "Page | str":
-    """One hop: the page, or where it is redirected to."""
+async def _hop(client: "httpx2.AsyncClient", url: str, kinds: Sequence[str]) -> "Page | str":
+    """One hop, to the first address that answers: the page, or where it is redirected to."""
+    import httpx2
+
+    _, host, port = checked(url)
+    *others, last = await addresses_of(host, port)
+    for address in others:
+        try:
+            return await _get(client, url, address, kinds)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            continue
+    return await _get(client, url, last, kinds)
+
+
+async def _get(client: "httpx2.AsyncClient", url: str, address: str, kinds: Sequence[str]) -> "Page | str":
     scheme, host, port = checked(url)
-    address = await address_of(host, port)
     parts = urlsplit(url)
-    netloc = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    name = f"[{host}]" if ":" in host else host
+    pinned = parts._replace(netloc=_netloc(address, port), fragment="", path=parts.path or "/").geturl()
     headers = {
-        "host": name if port in (80, 443) else f"{name}:{port}",
+        "host": _netloc(host, None if port == (443 if scheme == "https" else 80) else port),
         "user-agent": AGENT,
         "accept-encoding": "identity",
         "accept": ", ".join(kinds),
     }
-    pinned = parts._replace(netloc=netloc, fragment="", path=parts.path or "/").geturl()
     async with client.stream("GET", pinned, headers=headers, extensions={"sni_hostname": host}) as reply:
         if reply.status_code in _REDIRECTS and "location" in reply.headers:
             return urljoin(url, reply.headers["location"])
-        if reply.status_code >= 400:
-            raise Lost(f"the server answered HTTP {reply.status_code}")
-        kind, _, rest = reply.headers.get("content-type", "").lower().partition(";")
-        if kind.strip() not in kinds:
-            raise Lost(f"its content type '{kind.strip()[:60] or 'none'}' is not read", "refused")
-        charset = rest.partition("charset=")[2].partition(";")[0].strip(" \"'")
-        return Page(url, kind.strip(), charset, await _body(reply))
+        return await _page(reply, url, kinds)
+
+
+def _netloc(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port is None else f"{name}:{port}"
+
+
+async def _page(reply: "httpx2.Response", url: str, kinds: Sequence[str]) -> Page:
+    if reply.status_code != 200:
+        cure = _CURES.get(reply.status_code, "try again later" if reply.status_code >= 500 else "check the address")
+        raise Lost(f"the server answered HTTP {reply.status_code}: {cure}")
+    kind, _, rest = reply.headers.get("content-type", "").lower().partition(";")
+    if kind.strip() not in kinds:
+        raise Lost(f"content of the type '{kind.strip()[:60] or 'none'}' is not read: name another page", "refused")
+    charset = rest.partition("charset=")[2].partition(";")[0].strip(" \"'")
+    return Page(url, kind.strip(), charset, await _body(reply))
 
 
 async def _body(reply: "httpx2.Response") -> bytes:
     """The body, no larger than `PAGE_BYTES`, before and after unpacking."""
+    declared = reply.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > PAGE_BYTES:
+        raise _too_large()
     data = bytearray()
     async for chunk in reply.aiter_raw():
         data += chunk
         if len(data) > PAGE_BYTES:
-            raise Lost(f"it is larger than {PAGE_BYTES // 1_000_000} MB", "refused")
-    coding = reply.headers.get("content-encoding", "identity").lower()
+            raise _too_large()
+    coding = reply.headers.get("content-encoding", "identity").strip().lower()
     if coding in ("", "identity"):
         return bytes(data)
     if coding not in ("gzip", "deflate"):
-        raise Lost(f"its content encoding '{coding[:30]}' is not read", "refused")
+        raise Lost(f"its content encoding '{coding[:30]}' is not read: save the page as a file", "refused")
     return _unpacked(bytes(data))
 
 
 def _unpacked(data: bytes) -> bytes:
+    unpacking = zlib.decompressobj(47)
     try:
-        text = zlib.decompressobj(47).decompress(data, PAGE_BYTES + 1)
+        text = unpacking.decompress(data, PAGE_BYTES + 1)
     except zlib.error:
-        raise Lost("its compressed body is damaged") from None
+        raise Lost("its compressed body is damaged: try again later") from None
     if len(text) > PAGE_BYTES:
-        raise Lost(f"unpacked it is larger than {PAGE_BYTES // 1_000_000} MB", "refused")
+        raise _too_large()
+    if not unpacking.eof:
+        raise Lost("its compressed body ends too early: try again later")
     return text
+
+
+def _too_large() -> Lost:
+    return Lost(f"it is larger than {PAGE_BYTES // 1_000_000} MB: save the part that matters as a file", "refused")
+
+
+def _no_url() -> Lost:
+    return Lost("it is no URL: write https://host/path", "refused")
+
+
+def _why(error: Exception) -> str:
+    if "CERTIFICATE" in str(error):
+        return "its certificate is not trusted: check the address"
+    return f"the server could not be reached, or broke off ({type(error).__name__}): check the address, try again later"
 
 
 @lru_cache(maxsize=1)

@@ -1,62 +1,58 @@
-"""Index: the words of one root (a folder, a database) in SQLite FTS5, kept in the data folder between questions.
+"""Index: the text of one root (a folder, a database) and its words, kept in the data folder between questions.
 
 One file a root, so that a question pays for its own root only and words are as rare as they are there. Safe with
-several threads and processes: WAL, one writer at a time. A file that is damaged is made again, never fatal.
+several threads and processes: WAL, one writer at a time, whole transactions. A damaged file is made again, never fatal.
+The words are SQLite's FTS5, or tantivy with INTERLOCK_INDEX=tantivy.
 """
 
 import hashlib
 import os
-import re
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from nodes.sources.collecting import Lost
-from nodes.sources.text import Document, passages
-from nodes.text.common import COMMON
+from nodes.sources.collecting import Lost, going_on
+from nodes.sources.text import Document, Hit, passages
+from nodes.sources.words import Damaged, Fts5, Words, spoken
+from state.guarded import Status
 
-SCHEMA = "1"
+SCHEMA = 2
 INDEXES_KEPT = 100
-BUSY_SECONDS = 10.0
-BATCH = 200
-QUERY_CHARACTERS = 4_000
-QUERY_WORDS = 64
+BUSY_SECONDS = 0.5
+BUSY_TRIES = 20
+BATCH = 2_000
+BATCH_CHARACTERS = 5_000_000
 PASSAGES_PER_SOURCE = 2
-WEIGHTS = "bm25(3.0, 2.0, 1.0)"
-"""Title, path, text."""
+LOST_SHOWN = 100
 
-_TABLES = f"""
-CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT);
-CREATE TABLE IF NOT EXISTS sources (
-    id INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT, title TEXT, date TEXT, lost TEXT, status TEXT, text TEXT);
-CREATE TABLE IF NOT EXISTS spans (id INTEGER PRIMARY KEY, source INTEGER, first INTEGER, last INTEGER, location TEXT);
-CREATE INDEX IF NOT EXISTS spans_source ON spans (source);
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(title, path, text, tokenize='porter unicode61 remove_diacritics 2');
-INSERT INTO words (words, rank) VALUES ('rank', '{WEIGHTS}');
-INSERT OR IGNORE INTO about VALUES ('schema', '{SCHEMA}');
+UNFINISHED = "the time was over before everything was read: ask again, it goes on from there"
+OCCUPIED = "another process is writing to its index, so what is new was not read: ask again"
+
+_TABLES = (
+    "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT)",
+    "CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT, title TEXT, date TEXT, status TEXT, "
+    "reason TEXT)",
+    "CREATE TABLE spans (id INTEGER PRIMARY KEY, source INTEGER, first INTEGER, location TEXT, title TEXT, path TEXT, "
+    "text TEXT)",
+    "CREATE INDEX spans_source ON spans (source)",
+)
+_HITS = """
+SELECT spans.id, name, sources.title, date, first, location, text
+FROM spans JOIN sources ON sources.id = spans.source WHERE spans.id IN ({})
 """
-_SEARCH = """
-SELECT sources.name, sources.title, sources.date, spans.first, spans.last, spans.location, hits.text, -hits.rank
-FROM (SELECT rowid, text, rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?) AS hits
-JOIN spans ON spans.id = hits.rowid JOIN sources ON sources.id = spans.source ORDER BY hits.rank
-"""
-_WORD = re.compile(r"\w+")
+
+T = TypeVar("T")
+Read = Document | Lost
+Entry = tuple[str, str, Read]
+"""Name, stamp, and what reading it gave."""
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One passage that was found."""
-
-    name: str
-    title: str
-    date: str
-    start: int
-    end: int
-    location: str
-    text: str
-    score: float
+class Occupied(Exception):
+    """Another process holds the lock for writing."""
 
 
 def data_folder() -> Path:
@@ -68,208 +64,310 @@ def data_folder() -> Path:
     return folder
 
 
-def match_of(query: str) -> str:
-    """A query as an FTS5 expression: any of its words; nothing in it is syntax. Empty when it has no words."""
-    words = list(dict.fromkeys(_WORD.findall(query[:QUERY_CHARACTERS].lower())))
-    telling = [word for word in words if word not in COMMON] or words
-    return " OR ".join(f'"{word}"' for word in telling[:QUERY_WORDS])
-
-
-class Index:
-    """The index of one root. Everything here blocks: call it in a thread.
+def with_index(root: str, work: Callable[["Index"], T]) -> T:
+    """Do something with the index of a root. Blocks: call it in a thread.
 
     Args:
         root: What is indexed: the folder's or the database's real path.
-        folder: Where index files are kept; `data_folder()/index` when not given.
+        work: Called with the open index; once more with an empty one when the file proves damaged.
+
+    Raises:
+        Lost: The index is locked, or cannot be written.
+    """
+    path = _path_of(root)
+    try:
+        try:
+            return _opened(path, work)
+        except sqlite3.OperationalError:
+            raise
+        except (sqlite3.DatabaseError, Damaged):
+            remove(path)
+            return _opened(path, work)
+    except Occupied:
+        raise Lost("its index is in use by another process: ask again", "timed out") from None
+    except sqlite3.OperationalError as error:
+        why = "is locked by another process" if _is_locked(error) else "cannot be written: free disk space"
+        raise Lost(f"its index {why}, or set INTERLOCK_DATA to another folder", "failed") from None
+
+
+class Index:
+    """The open index of one root.
+
+    Args:
+        database: A connection to its file.
+        words: Finds passages by their words.
     """
 
-    def __init__(self, root: str, folder: Path | None = None) -> None:
-        kept = folder or data_folder() / "index"
-        kept.mkdir(parents=True, exist_ok=True)
-        self.path = kept / f"{hashlib.sha256(root.encode()).hexdigest()[:24]}.sqlite"
+    def __init__(self, database: sqlite3.Connection, words: Words) -> None:
+        self.database = database
+        self.words = words
 
-    def refresh(
-        self, stamps: Mapping[str, str], read: Callable[[str], Document], go_on: Callable[[], bool] = lambda: True
-    ) -> bool:
-        """Bring the index up to date: read what is new or changed, forget what is gone.
+    def refresh(self, stamps: Mapping[str, str], read: Callable[[str], Document]) -> str:
+        """Bring it up to date: read what is new or changed, forget what is gone.
 
         Args:
             stamps: Every name there is now with a stamp that changes when it changes.
-            read: Reads one of them; `Lost` is remembered with its reason and not tried again until it changes.
-            go_on: Asked between documents; False ends the work, what was read is kept.
+            read: Reads one of them; what it raises is remembered and not tried again until the name's stamp changes.
 
         Returns:
-            Whether everything was read.
+            Empty when it is up to date, else why not: the time was over, or another process is writing. What was read
+            until then is kept.
         """
-        with self._open() as database:
-            known = dict(database.execute("SELECT name, stamp FROM sources"))
-            gone = [name for name in known if name not in stamps]
-            changed = [name for name, stamp in stamps.items() if known.get(name) != stamp]
-            if not gone and not changed:
-                return True
-            for start in range(0, max(1, len(changed)), BATCH):
-                if not go_on():
-                    return False
-                self._batch(database, gone if start == 0 else [], changed[start : start + BATCH], stamps, read, go_on)
-            return go_on() or not changed
+        digest = hashlib.blake2b("\0".join((*stamps, *stamps.values())).encode()).hexdigest()
+        if self._about("stamp") == digest:
+            return ""
+        known = dict(self.database.execute("SELECT name, stamp FROM sources"))
+        gone = [name for name in known if name not in stamps]
+        changed = [name for name, stamp in stamps.items() if known.get(name) != stamp]
+        try:
+            self._write([], gone)
+            whole = self._read(changed, stamps, read)
+            if whole:
+                self._write([], stamp=digest)
+        except Occupied:
+            return OCCUPIED
+        return "" if whole else UNFINISHED
 
-    def replace(self, stamp: str, documents: Callable[[], Iterable[Document]]) -> None:
-        """Make the index anew from these documents unless it was made under the same stamp."""
-        with self._open() as database:
-            if database.execute("SELECT value FROM about WHERE key = 'stamp'").fetchone() == (stamp,):
-                return
-            with _writing(database):
-                for table in ("sources", "spans", "words"):
-                    database.execute(f"DELETE FROM {table}")  # noqa: S608 - names from this file
-                for document in documents():
-                    _add(database, document, stamp)
-                database.execute("INSERT OR REPLACE INTO about VALUES ('stamp', ?)", (stamp,))
+    def replace(self, stamp: str, documents: Callable[[], Iterable[tuple[str, Read]]]) -> str:
+        """Make it anew from these documents unless it was made under the same stamp.
+
+        Returns:
+            What `refresh` returns; what was read until the time was over is kept until the next try.
+        """
+        if self._about("stamp") == stamp:
+            return ""
+        try:
+            with self._writing():
+                self._remove([name for (name,) in self.database.execute("SELECT name FROM sources")])
+                whole = self._add_while_wanted(documents(), stamp)
+                self._note("stamp", stamp if whole else "")
+        except Occupied:
+            return OCCUPIED
+        return "" if whole else UNFINISHED
 
     def search(self, query: str, limit: int) -> list[Hit]:
-        """The best passages for a query, at most `PASSAGES_PER_SOURCE` of one source."""
-        match, seen, hits = match_of(query), dict[str, int](), list[Hit]()
-        if not match:
-            return hits
-        with self._open() as database:
-            for row in database.execute(_SEARCH, (match, limit * PASSAGES_PER_SOURCE)):
-                seen[row[0]] = seen.get(row[0], 0) + 1
-                if seen[row[0]] <= PASSAGES_PER_SOURCE and len(hits) < limit:
-                    hits.append(Hit(*row))
-        return hits
+        """The best passages for a query: at most `PASSAGES_PER_SOURCE` of each source, then what else there is."""
+        scores = dict(self.words.find(self.database, query, limit * PASSAGES_PER_SOURCE))
+        rows = self.database.execute(_HITS.format(",".join("?" * len(scores))), tuple(scores))
+        found = {
+            number: Hit(name, title, date, first, location, text, scores[number])
+            for number, name, title, date, first, location, text in rows
+        }
+        return _spread([found[number] for number in scores if number in found])[:limit]
 
-    def lost(self) -> list[tuple[str, str, str]]:
-        """(name, status, reason) of what could not be read."""
-        with self._open() as database:
-            found = database.execute("SELECT name, status, lost FROM sources WHERE lost != '' ORDER BY name LIMIT 100")
-            return found.fetchall()
+    def lost(self) -> list[tuple[str, Status, str]]:
+        """(name, status, reason) of what was not read, or not read whole; at most `LOST_SHOWN`."""
+        sql = "SELECT name, status, reason FROM sources WHERE reason != '' ORDER BY name LIMIT ?"
+        return self.database.execute(sql, (LOST_SHOWN,)).fetchall()
 
-    def text_of(self, name: str) -> str | None:
-        """The stored text of one source, None when there is no such source."""
-        with self._open() as database:
-            row = database.execute("SELECT text FROM sources WHERE name = ?", (name,)).fetchone()
-            return row[0] if row else None
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it to find."""
+        return self.database.execute("SELECT 1 FROM spans LIMIT 1").fetchone() is None
 
-    def _batch(
-        self,
-        database: sqlite3.Connection,
-        gone: list[str],
-        changed: list[str],
-        stamps: Mapping[str, str],
-        read: Callable[[str], Document],
-        go_on: Callable[[], bool],
-    ) -> None:
-        with _writing(database):
-            for name in gone:
-                _remove(database, name)
-            for name in changed:
-                if not go_on():
-                    return
-                _remove(database, name)
-                _read_into(database, name, stamps[name], read)
+    def _about(self, key: str) -> str:
+        row = self.database.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def _note(self, key: str, value: str) -> None:
+        self.database.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, value))
+
+    def _read(self, names: Sequence[str], stamps: Mapping[str, str], read: Callable[[str], Document]) -> bool:
+        """Read and write in batches, so that nobody waits for a slow file; False when the time was over."""
+        batch, size, whole = list[Entry](), 0, True
+        for name in names:
+            entry = name, stamps[name], _one(name, read)
+            if not going_on():  # this one may be half read
+                self._write(batch)
+                return False
+            if isinstance(entry[2], Lost) and entry[2].status == "timed out":
+                whole = False  # to be tried again
+                continue
+            batch.append(entry)
+            size += _length(entry)
+            if len(batch) >= BATCH or size >= BATCH_CHARACTERS:
+                self._write(batch)
+                batch, size = [], 0
+        self._write(batch)
+        return whole
+
+    def _add_while_wanted(self, documents: Iterable[tuple[str, Read]], stamp: str) -> bool:
+        batch, whole = list[Entry](), True
+        for name, read in documents:
+            batch.append((name, stamp, read))
+            whole = whole and not (isinstance(read, Lost) and read.status == "timed out")
+            if len(batch) >= BATCH:
+                self._add(batch)
+                batch = []
+                if not going_on():
+                    return False
+        self._add(batch)
+        return whole
+
+    def _write(self, entries: Sequence[Entry], gone: Sequence[str] = (), stamp: str = "") -> None:
+        if not (entries or gone or stamp):
+            return
+        with self._writing():
+            self._remove([*gone, *(name for name, _, _ in entries)])
+            self._add(entries)
+            self._note("stamp", stamp)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            row = self.database.execute("SELECT id FROM sources WHERE name = ?", (name,)).fetchone()
+            if row:
+                self.words.remove(self.database, row[0])
+                self.database.execute("DELETE FROM spans WHERE source = ?", row)
+                self.database.execute("DELETE FROM sources WHERE id = ?", row)
+
+    def _add(self, entries: Sequence[Entry]) -> None:
+        source, first = self._next("sources"), self._next("spans")
+        sources, spans = [], []
+        for number, (name, stamp, read) in enumerate(entries, source):
+            sources.append((number, name, stamp, *_described(name, read)))
+            if isinstance(read, Document):
+                spans += [(number, *span) for span in _spans(read)]
+        self.database.executemany("INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)", sources)
+        rows = ((number, *span) for number, span in enumerate(spans, first))
+        self.database.executemany("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self.words.add(self.database, first)
+
+    def _next(self, table: str) -> int:
+        return int(self.database.execute(f"SELECT ifnull(max(id), 0) + 1 FROM {table}").fetchone()[0])  # noqa: S608
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection; a damaged file is put away and made again, once."""
+    def _writing(self) -> Iterator[None]:
+        _begin(self.database)
         try:
-            database = self._connect()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise Lost("the index is in use by another process: try again", "timed out") from None
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            database = self._connect()
-        try:
-            yield database
-        finally:
-            database.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        fresh = not self.path.exists()
-        if fresh:
-            _make_room(self.path.parent)
-        database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        try:
-            _prepare(database, fresh)
-        except sqlite3.DatabaseError:
-            database.close()
+            yield
+            self.words.commit()
+        except BaseException:
+            self.database.execute("ROLLBACK")
             raise
-        return database
+        self.database.execute("COMMIT")
 
 
-def _prepare(database: sqlite3.Connection, fresh: bool) -> None:
-    if fresh:
-        database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
+def remove(path: Path) -> None:
+    """Delete one index; processes that have it open keep what they see."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+
+
+def _path_of(root: str) -> Path:
+    """The index's file; each kind of words has its own."""
+    kind = os.environ.get("INTERLOCK_INDEX") or "fts5"
+    if kind not in ("fts5", "tantivy"):
+        raise Lost("INTERLOCK_INDEX must be fts5 or tantivy: change it, or leave it out")
     try:
-        row = database.execute("SELECT value FROM about WHERE key = 'schema'").fetchone()
-    except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
-            raise
-        database.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
-        return
-    if row != (SCHEMA,):
-        raise sqlite3.DatabaseError("made by another version")
-
-
-@contextmanager
-def _writing(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
-
-
-def _read_into(database: sqlite3.Connection, name: str, stamp: str, read: Callable[[str], Document]) -> None:
-    try:
-        _add(database, read(name), stamp)
-    except Lost as error:
-        _note_lost(database, name, stamp, error.status, str(error))
+        folder = data_folder() / "index"
+        folder.mkdir(exist_ok=True)
     except OSError as error:
-        _note_lost(database, name, stamp, "failed", f"it cannot be opened ({error.strerror or type(error).__name__})")
-    except Exception as error:  # a parser's own fault costs this file, not the folder
-        _note_lost(database, name, stamp, "failed", f"it cannot be read ({type(error).__name__})")
+        why = error.strerror or type(error).__name__
+        raise Lost(f"the data folder cannot be made ({why}): set INTERLOCK_DATA to a folder that can") from None
+    return folder / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:24]}.{kind}.sqlite"
 
 
-def _add(database: sqlite3.Connection, document: Document, stamp: str) -> None:
-    path = " ".join(_WORD.findall(document.name.replace("_", " ")))
-    row = (document.name, stamp, document.title, document.date, "", "ok", document.text)
-    added = database.execute(
-        "INSERT OR REPLACE INTO sources (name, stamp, title, date, lost, status, text) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        row,
-    )
+def _words(path: Path) -> Words:
+    if path.suffixes[0] == ".fts5":
+        return Fts5()
+    try:
+        from nodes.sources.large import Tantivy
+    except ImportError:
+        raise Lost("INTERLOCK_INDEX=tantivy needs tantivy: pip install 'interlock[large]', or leave it out") from None
+    return Tantivy(path.with_suffix(""))
+
+
+def _opened(path: Path, work: Callable[[Index], T]) -> T:
+    if not path.exists():
+        _make_room(path.parent)
+    words = _words(path)
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
+        _prepare(database, words)
+        os.utime(path)  # used now: it is not the one to go when there are too many
+        return work(Index(database, words))
+
+
+def _prepare(database: sqlite3.Connection, words: Words) -> None:
+    """Make the tables in a new file; refuse what another version made."""
+    if _version(database) == 0:
+        _patiently(lambda: database.execute("PRAGMA journal_mode = WAL"))
+        _begin(database)
+        if _version(database) == 0:
+            for statement in _TABLES:
+                database.execute(statement)
+            words.make(database)
+            database.execute(f"PRAGMA user_version = {SCHEMA}")
+        database.execute("COMMIT")
+    if _version(database) != SCHEMA:
+        raise sqlite3.DatabaseError("made by another version")
+    database.execute("PRAGMA synchronous = NORMAL")
+
+
+def _version(database: sqlite3.Connection) -> int:
+    return int(_patiently(lambda: database.execute("PRAGMA user_version").fetchone())[0])
+
+
+def _begin(database: sqlite3.Connection) -> None:
+    _patiently(lambda: database.execute("BEGIN IMMEDIATE"))
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """Wait for another process's lock, no longer than the work is wanted and `BUSY_TRIES * BUSY_SECONDS`."""
+    for _ in range(BUSY_TRIES):
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error):
+                raise
+            if not going_on():
+                break
+    raise Occupied
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return "locked" in str(error) or "busy" in str(error)
+
+
+def _one(name: str, read: Callable[[str], Document]) -> Read:
+    """What reading gave; a parser's own fault costs this source, not the root."""
+    try:
+        return read(name)
+    except Lost as error:
+        return error
+    except OSError as error:
+        return Lost(f"it cannot be opened ({error.strerror or type(error).__name__}): check its permissions")
+    except Exception as error:
+        return Lost(f"it cannot be read ({type(error).__name__}): save it again, or in another format")
+
+
+def _length(entry: Entry) -> int:
+    return len(entry[2].text) if isinstance(entry[2], Document) else 0
+
+
+def _described(name: str, read: Read) -> tuple[str, str, Status, str]:
+    if isinstance(read, Document):
+        return read.title, read.date, "ok", read.note
+    return name, "", read.status, str(read)
+
+
+def _spans(document: Document) -> Iterator[tuple[int, str, str, str, str]]:
+    path = spoken(document.name)
     for first, last in passages(document.text):
-        span = database.execute(
-            "INSERT INTO spans (source, first, last, location) VALUES (?, ?, ?, ?)",
-            (added.lastrowid, first, last, document.location(first)),
-        )
-        database.execute(
-            "INSERT INTO words (rowid, title, path, text) VALUES (?, ?, ?, ?)",
-            (span.lastrowid, document.title, path, document.text[first:last]),
-        )
+        yield first, document.location(first), document.title, path, document.text[first:last]
 
 
-def _note_lost(database: sqlite3.Connection, name: str, stamp: str, status: str, reason: str) -> None:
-    database.execute(
-        "INSERT OR REPLACE INTO sources (name, stamp, title, date, lost, status, text) VALUES (?, ?, ?, '', ?, ?, '')",
-        (name, stamp, name, reason, status),
-    )
-
-
-def _remove(database: sqlite3.Connection, name: str) -> None:
-    found = database.execute("SELECT id FROM sources WHERE name = ?", (name,)).fetchone()
-    if found:
-        spans = [row[0] for row in database.execute("SELECT id FROM spans WHERE source = ?", found)]
-        database.executemany("DELETE FROM words WHERE rowid = ?", ((span,) for span in spans))
-        database.execute("DELETE FROM spans WHERE source = ?", found)
-        database.execute("DELETE FROM sources WHERE id = ?", found)
+def _spread(hits: Sequence[Hit]) -> list[Hit]:
+    """Every source's best passages first: one long source does not push out the others."""
+    seen: Counter[str] = Counter()
+    first, rest = list[Hit](), list[Hit]()
+    for hit in hits:
+        seen[hit.name] += 1
+        (first if seen[hit.name] <= PASSAGES_PER_SOURCE else rest).append(hit)
+    return first + rest
 
 
 def _make_room(folder: Path) -> None:
     """The indexes that were used longest ago go when there are too many."""
-    files = sorted(folder.glob("*.sqlite"), key=lambda file: file.stat().st_mtime)
-    for file in files[: max(0, len(files) - INDEXES_KEPT + 1)]:
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{file}{suffix}").unlink(missing_ok=True)
+    used = [(file.stat().st_mtime, file) for file in folder.glob("*.sqlite") if file.exists()]
+    for _, file in sorted(used)[: max(0, len(used) - INDEXES_KEPT + 1)]:
+        remove(file)

@@ -18,6 +18,19 @@ _FRONT = re.compile(r"^(?:date|published|updated):\s*[\"']?(\d{4}-\d{2}-\d{2})",
 
 
 @dataclass(frozen=True)
+class Hit:
+    """One passage that was found: `text` stands in its document from `start` on."""
+
+    name: str
+    title: str
+    date: str
+    start: int
+    location: str
+    text: str
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
 class Document:
     """One source's text.
 
@@ -29,6 +42,7 @@ class Document:
         unit: What `marks` count: "line", "page", "row"; empty: `fixed` is the location.
         marks: Offsets where each unit begins.
         fixed: The location when there is just one.
+        note: What of it was not read, and why; empty: it was read whole.
     """
 
     name: str
@@ -38,6 +52,7 @@ class Document:
     unit: str = "line"
     marks: tuple[int, ...] = ()
     fixed: str = ""
+    note: str = ""
 
     def location(self, offset: int) -> str:
         """Where an offset stands: 'line 12', 'page 3'."""
@@ -75,5 +90,6 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 def date_of(name: str, text: str) -> str:
     """An ISO date that the name or the first lines state, else nothing."""
-    found = _DATE.search(name) or _FRONT.search(text[:1_000])
+    head = text[:1_000]
+    found = _DATE.search(name) or (_FRONT.search(head) if ":" in head else None)
     return found.group(1) if found else ""

@@ -6,43 +6,54 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from nodes.sources.collecting import PASSAGES_PER_QUERY, Collecting, Found, Lost, collect, time_left
+from nodes.sources.collecting import (
+    PASSAGES_PER_QUERY,
+    Collecting,
+    Found,
+    Lost,
+    collect,
+    finding,
+    time_left,
+)
 from nodes.sources.fetch import JSON, PAGE_SECONDS, Page, fetch
-from nodes.sources.parse import from_html, from_pdf, from_text
-from nodes.sources.text import Document, date_of, passages
+from nodes.sources.html import from_html
+from nodes.sources.pdf import from_pdf
+from nodes.sources.plain import from_text
+from nodes.sources.text import Document, Hit, date_of, passages
 from nodes.text.common import COMMON
-from nodes.text.tokens import words
-from state.evidence import Finding
+from nodes.text.tokens import stems
+from state.evidence import Finding, Source
 from state.research import Asked
 
 PAGES_PER_SEARCH = 3
-"""Result pages that are read; the other results count with the text that the endpoint gives."""
+"""Result pages that are read for each query; other results count with the text that the endpoint gives."""
 
 PASSAGES_PER_PAGE = 4
+"""Of a result's page; of a page that the user named it is `PASSAGES_PER_QUERY`."""
+
 AT_ONCE = 6
-CONTENT_CHARACTERS = 5_000
+SAID_CHARACTERS = 5_000
+TITLE_CHARACTERS = 200
 QUERY_CHARACTERS = 400
+
+Result = dict[str, Any]
+"""One result, as the endpoint tells it."""
 
 
 async def web(state: Asked) -> Collecting:
-    """Read the pages in `urls` (once), and ask the endpoint in `search` for every query."""
-    urls = [] if state.get("followed") else list(state.get("urls") or [])
+    """Read the pages in `urls`, in the first round only, and ask the endpoint in `search` every query."""
+    first = not state.get("followed")
+    urls = list(state.get("urls") or []) if first else []
     endpoint = state.get("search") or ""
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def look(place: str, queries: Sequence[str]) -> Found:
         if place == endpoint:
-            return await _search(place, queries, limit, first=not state.get("followed"))
-        return await _page(place, queries, limit)
+            return await _search(place, queries, limit, PAGES_PER_SEARCH if first else 0)
+        page = await _read(place, limit)
+        return Found([each for query in queries for each in _best(place, page, query, PASSAGES_PER_QUERY)])
 
-    queries = state.get("queries") or [state["question"]]
-    return await collect("web", "web", [*urls, *([endpoint] if endpoint else [])], queries, look)
-
-
-async def _page(url: str, queries: Sequence[str], limit: asyncio.Semaphore) -> Found:
-    """One page that the user named."""
-    document = await _read(url, limit)
-    return Found([finding for query in queries for finding in _best(url, document, query)])
+    return await collect("web", "web", [*urls, *([endpoint] if endpoint else [])], state, look)
 
 
 async def _read(url: str, limit: asyncio.Semaphore) -> Document:
@@ -53,89 +64,105 @@ async def _read(url: str, limit: asyncio.Semaphore) -> Document:
 
 def _document(page: Page) -> Document:
     """A page's text; parsing blocks."""
-    data, stem = page.data, urlsplit(page.url).path.rsplit("/", 1)[-1] or (urlsplit(page.url).hostname or "")
+    parts = urlsplit(page.url)
+    title = parts.path.rstrip("/").rpartition("/")[2] or parts.hostname or page.url
     if page.kind == "application/pdf":
-        return from_pdf(data, page.url, stem)
-    if page.charset and page.charset not in ("utf-8", "utf8"):
-        try:
-            data = data.decode(page.charset, errors="replace").encode()
-        except LookupError:
-            pass  # an unknown charset: read like a file without one
-    return (from_html if "html" in page.kind else from_text)(data, page.url, stem)
+        return from_pdf(page.data, page.url, title)
+    return (from_html if "html" in page.kind else from_text)(_utf8(page), page.url, title)
 
 
-async def _search(endpoint: str, queries: Sequence[str], limit: asyncio.Semaphore, first: bool) -> Found:
-    """Ask the endpoint every query; one that answers is enough, the pages it names are a bonus."""
+def _utf8(page: Page) -> bytes:
+    """The body in UTF-8 when the server says what it is in; an unknown name is passed over."""
+    if page.charset in ("", "utf-8", "utf8"):
+        return page.data
+    try:
+        return page.data.decode(page.charset, errors="replace").encode(errors="replace")
+    except (LookupError, UnicodeError, ValueError):
+        return page.data
+
+
+async def _search(endpoint: str, queries: Sequence[str], limit: asyncio.Semaphore, pages: int) -> Found:
+    """Ask the endpoint every query; one that it answers is enough."""
     answers = await asyncio.gather(*(_results(endpoint, query, limit) for query in queries), return_exceptions=True)
+    answered = [
+        (q, answer) for q, answer in zip(queries, answers, strict=True) if not isinstance(answer, BaseException)
+    ]
     lost = [answer for answer in answers if isinstance(answer, BaseException)]
-    if lost and len(lost) == len(answers):
+    if not answered:
         raise lost[0]
-    found = Found()
-    for query, results in zip(queries, answers, strict=True):
-        if not isinstance(results, BaseException):
-            found.findings += await _hits(query, results, limit, PAGES_PER_SEARCH if first else 0)
+    read = await _pages({url for _, results in answered for url in _urls(results[:pages])}, limit)
+    found = Found([hit for query, results in answered for hit in _hits(query, results, read)])
+    found.sources = [_unread(url, page) for url, page in read.items() if isinstance(page, Lost)]
+    if lost:
+        found.note = f"{len(lost)} of {len(queries)} queries were not answered: {lost[0]}"[:300]
     return found
 
 
-async def _results(endpoint: str, query: str, limit: asyncio.Semaphore) -> list[Mapping[str, Any]]:
-    base = endpoint if endpoint.rstrip("/").endswith("/search") else f"{endpoint.rstrip('/')}/search"
-    url = f"{base.rstrip('/')}?{urlencode({'q': query[:QUERY_CHARACTERS], 'format': 'json'})}"
+async def _results(endpoint: str, query: str, limit: asyncio.Semaphore) -> list[Result]:
+    base = endpoint.rstrip("/").removesuffix("/search")
+    url = f"{base}/search?{urlencode({'q': query[:QUERY_CHARACTERS], 'format': 'json'})}"
     async with limit:
         page = await fetch(url, JSON, min(PAGE_SECONDS, time_left()))
     try:
         results = json.loads(page.data)["results"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Lost("its answer is no SearXNG JSON: allow `json` under search.formats in its settings") from None
+        raise _no_searxng() from None
     if not isinstance(results, list):
-        raise Lost("its answer is no SearXNG JSON: 'results' must be a list")
+        raise _no_searxng()
     return [result for result in results if isinstance(result, dict) and result.get("url")][:PASSAGES_PER_QUERY]
 
 
-async def _hits(
-    query: str, results: Sequence[Mapping[str, Any]], limit: asyncio.Semaphore, pages: int
-) -> list[Finding]:
-    """A result by its page where that can be read, else by what the endpoint says of it."""
-    read = await asyncio.gather(*(_read(str(r["url"]), limit) for r in results[:pages]), return_exceptions=True)
-    hits: list[Finding] = []
-    for rank, result in enumerate(results):
-        own = list(_said(result, query, rank))
-        document = read[rank] if rank < len(read) else None
-        hits += own if not isinstance(document, Document) else _best(str(result["url"]), document, query) or own
-    return hits
+def _no_searxng() -> Lost:
+    return Lost("its answer is no SearXNG JSON: allow `json` under search.formats in its settings, check the address")
 
 
-def _said(result: Mapping[str, Any], query: str, rank: int) -> Iterator[Finding]:
+def _urls(results: Sequence[Result]) -> list[str]:
+    return [_text(result["url"]) for result in results]
+
+
+async def _pages(urls: set[str], limit: asyncio.Semaphore) -> dict[str, Document | BaseException]:
+    """The results' pages that can be read, and why the others cannot."""
+    ordered = sorted(urls)
+    read = await asyncio.gather(*(_read(url, limit) for url in ordered), return_exceptions=True)
+    return dict(zip(ordered, read, strict=True))
+
+
+def _hits(query: str, results: Sequence[Result], read: Mapping[str, Document | BaseException]) -> Iterator[Finding]:
+    """A result by its page where that was read, else by what the endpoint says of it."""
+    for rank, (url, result) in enumerate(zip(_urls(results), results, strict=True)):
+        page = read.get(url)
+        best = _best(url, page, query, PASSAGES_PER_PAGE) if isinstance(page, Document) else []
+        yield from best or _said(url, result, query, rank)
+
+
+def _said(url: str, result: Result, query: str, rank: int) -> list[Finding]:
     """The endpoint's own text of a result."""
-    text = str(result.get("content") or "").strip()[:CONTENT_CHARACTERS]
-    if text:
-        url = str(result["url"])
-        title = str(result.get("title") or url)[:200]
-        date = date_of(str(result.get("publishedDate") or ""), "")
-        document = Document(url, title, text, date, fixed="search result")
-        yield _finding(document, url, query, 0, len(text), 1 / (rank + 1))
+    text = _text(result.get("content")).strip()[:SAID_CHARACTERS]
+    title = " ".join(_text(result.get("title")).split())[:TITLE_CHARACTERS] or url
+    date = date_of(_text(result.get("publishedDate")), "")
+    hit = Hit(url, title, date, 0, "search result", text, 1 / (rank + 1))
+    return [finding("web", hit, url, url, query)] if text else []
 
 
-def _best(url: str, document: Document, query: str) -> list[Finding]:
+def _best(url: str, page: Document, query: str, most: int) -> list[Finding]:
     """The passages of a page that share most words with the query; its beginning when none does."""
-    wanted = set(words(query)) - COMMON
-    spans = list(passages(document.text))
-    scored = [(len(wanted & set(words(document.text[first:last]))), -first, first, last) for first, last in spans]
-    best = sorted(scored, reverse=True)[:PASSAGES_PER_PAGE]
-    return [_finding(document, url, query, first, last, float(score)) for score, _, first, last in best]
+    wanted = set(stems(query)) - COMMON
+    spans = [
+        (len(wanted.intersection(stems(page.text[first:last]))), first, last) for first, last in passages(page.text)
+    ]
+    best = sorted(spans, key=lambda span: (-span[0], span[1]))[:most]
+    told = [span for span in best if span[0]] or best[:1]
+    return [finding("web", _hit(page, *span), url, url, query) for span in told]
 
 
-def _finding(document: Document, url: str, query: str, first: int, last: int, score: float) -> Finding:
-    return Finding(
-        source_id=url,
-        kind="web",
-        collector="web",
-        title=document.title,
-        text=document.text[first:last],
-        place=url,
-        location=document.location(first),
-        start=first,
-        end=last,
-        score=score,
-        date=document.date,
-        query=query,
-    )
+def _hit(page: Document, score: int, first: int, last: int) -> Hit:
+    return Hit(page.name, page.title, page.date, first, page.location(first), page.text[first:last], float(score))
+
+
+def _unread(url: str, why: Lost) -> Source:
+    return Source(id=url, kind="web", place=url, status=why.status, reason=str(why))
+
+
+def _text(value: object) -> str:
+    """A value of somebody's JSON as valid text: a lone surrogate would break what stores it."""
+    return str(value or "").encode("utf-8", "replace").decode()

@@ -1,0 +1,122 @@
+"""Folder: which files there are to read below a root, without reading any."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nodes.sources.collecting import Lost, going_on
+from nodes.sources.parse import READERS, printable, unread
+from state.guarded import Status
+
+FILES = 50_000
+DEPTH = 20
+LOST_SHOWN = 50
+
+
+@dataclass
+class Scan:
+    """What was seen.
+
+    Attributes:
+        stamps: Every file that can be read, by its path below the root; the stamp changes when the file does.
+        paths: The real paths of those whose names are no valid text.
+        lost: (name, status, reason) of folders that were passed over.
+        note: Why it is not all that is there.
+        status: How the root counts.
+    """
+
+    stamps: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    lost: list[tuple[str, Status, str]] = field(default_factory=list)
+    note: str = ""
+    status: Status = "ok"
+
+
+def scan(root: Path) -> Scan:
+    """Look at the files below a folder, or at one file.
+
+    Hidden files and links are passed over, so nothing outside the root is reached and nothing goes round in circles.
+
+    Raises:
+        Lost: It is a file of another kind, or a folder that cannot be opened.
+    """
+    if root.is_dir():
+        return _tree(root)
+    if not root.is_file():
+        raise Lost("it is neither a file nor a folder: check the path", "refused")
+    if root.suffix.lower() not in READERS:
+        raise unread(root.suffix or root.name)
+    name = printable(root.name)
+    return Scan({name: _stamp(root.stat())}, {name: root.name})
+
+
+def _tree(root: Path) -> Scan:
+    seen = Scan()
+    for path, entry in _files(root, seen):
+        if len(seen.stamps) >= FILES:
+            seen.note = f"only its first {FILES} files were read: name folders inside it"
+            break
+        try:
+            stamp = _stamp(entry.stat(follow_symlinks=False))
+        except OSError:
+            continue  # deleted a moment ago
+        name = printable(path)
+        if name != path:
+            seen.paths[name] = path
+        seen.stamps[name] = stamp
+    if not seen.stamps and not seen.lost:
+        seen.note = f"no file in it can be read: it needs {', '.join(sorted(READERS))}"
+        seen.status = "skipped"
+    return seen
+
+
+def _files(root: Path, seen: Scan) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+    """The files that can be read, folder by folder in the order of their names."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        inside = []
+        for entry in _entries(root, folder, seen):
+            if entry.name.startswith(".") or entry.is_symlink():
+                continue
+            if entry.is_dir():
+                inside.append(f"{folder}{entry.name}/")
+            elif _suffix(entry.name) in READERS and entry.is_file():
+                yield folder + entry.name, entry
+        folders += reversed(inside)
+
+
+def _entries(root: Path, folder: str, seen: Scan) -> "list[os.DirEntry[str]]":
+    if folder.count("/") > DEPTH:
+        return _pass_over(seen, folder, f"folders more than {DEPTH} deep are not read: name one of them")
+    if not going_on():
+        seen.status, seen.note = (
+            "timed out",
+            "the time was over before every folder was opened: ask again, or name less",
+        )
+        return []
+    try:
+        with os.scandir(root / folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        why = f"the folder cannot be opened ({error.strerror or type(error).__name__}): check its permissions"
+        if not folder:
+            raise Lost(why) from None
+        return _pass_over(seen, folder, why)
+
+
+def _pass_over(seen: Scan, folder: str, why: str) -> "list[os.DirEntry[str]]":
+    if len(seen.lost) < LOST_SHOWN:
+        seen.lost.append((printable(folder.rstrip("/")), "failed", why))
+    return []
+
+
+def _stamp(stat: os.stat_result) -> str:
+    """The change time says also that permissions changed, or that the old modification time was put back."""
+    return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
+
+
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f"{dot}{suffix.lower()}" if stem else ""

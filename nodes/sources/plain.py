@@ -1,0 +1,63 @@
+"""Plain: text, Markdown and CSV, kept as they stand (universal newlines), so that offsets hold on the file itself."""
+
+import codecs
+import re
+
+from nodes.sources.collecting import Lost
+from nodes.sources.text import Document, date_of, line_marks
+
+TEXT_CHARACTERS = 10_000_000
+HEAD = 8_192
+"""Bytes that tell whether a file is text."""
+
+_BOMS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+_HEADING = re.compile(r"^#{1,3} +(\S.{0,200})$", re.MULTILINE)
+
+
+def decoded(data: bytes) -> str:
+    """Bytes as text with universal newlines; an encoding error costs characters, never the file.
+
+    Raises:
+        Lost: The bytes are no text.
+    """
+    for mark, encoding in _BOMS.items():
+        if data.startswith(mark):
+            return _newlines(data.decode(encoding, errors="replace"))
+    head = data[:HEAD]
+    if b"\0" in head or (len(head) - len(head.translate(None, _CONTROLS))) * 10 > len(head):
+        raise Lost("it is a binary file, not text: give it its true suffix, or save it as text", "refused")
+    try:
+        return _newlines(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return _newlines(data.decode("cp1252", errors="replace"))
+
+
+def _newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+
+
+def cut(text: str) -> tuple[str, str]:
+    """The text that is kept, and a note when that is not all of it."""
+    if len(text) <= TEXT_CHARACTERS:
+        return text, ""
+    return text[:TEXT_CHARACTERS], f"only its first {TEXT_CHARACTERS} characters were read: split it"
+
+
+def from_text(data: bytes, name: str, title: str) -> Document:
+    """Plain text or a table; lines are what its places are told by."""
+    text, note = cut(decoded(data))
+    return Document(name, title, text, date_of(name, text), "line", line_marks(text), note=note)
+
+
+def from_markdown(data: bytes, name: str, title: str) -> Document:
+    """Markdown; its first heading is its title."""
+    text, note = cut(decoded(data))
+    heading = _HEADING.search(text[:5_000])
+    title = heading.group(1).rstrip("# ") if heading else title
+    return Document(name, title, text, date_of(name, text), "line", line_marks(text), note=note)
