@@ -20,7 +20,7 @@ from guards.errors import Interlock, Refused, Stopped, TimedOut
 from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.retry import again, is_transient
-from guards.scope import claim_thread, enter, stop_request
+from guards.scope import claim_thread, enter, idle, stop_request
 from guards.tracing import name_trace
 from guards.update import Reducers, check_update
 from guards.wiring import read_key, read_run, resumed_by_person, thread_of, write_run
@@ -283,7 +283,7 @@ def _least(timeout: float | None, left: float) -> float:
 
 
 def _paused(run: Run, config: RunnableConfig, now: float) -> float:
-    """Seconds that the run has waited for a person: they do not count against its deadline."""
+    """Seconds that the run has stood still or waited for a person: they do not count against its deadline."""
     if not resumed_by_person(config):
-        return run.paused
-    return max(run.paused, now - run.started - run.spent.seconds)
+        return idle(run)
+    return max(idle(run), now - run.started - run.spent.seconds)

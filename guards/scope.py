@@ -63,6 +63,7 @@ _scopes: dict[str, Scope] = {}
 _threads: dict[str, Scope] = {}
 _requests: "OrderedDict[str, StopRequest]" = OrderedDict()
 _extensions: "OrderedDict[str, float]" = OrderedDict()
+_idle: "OrderedDict[str, float]" = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -132,6 +133,22 @@ def extend(name: str, seconds: float) -> None:
     """
     with _lock:
         _keep(_extensions, name, seconds)
+
+
+def set_idle(run: str, seconds: float) -> None:
+    """Tell how long a run has stood still because its process had died; that moves its deadline and is no time spent.
+
+    Args:
+        run: The run's id.
+        seconds: All of it since the run began, the time that it has waited for a person included.
+    """
+    with _lock:
+        _keep(_idle, run, seconds)
+
+
+def idle(run: Run) -> float:
+    """Seconds that the run has stood still, as far as this process knows."""
+    return max(run.paused, _idle.get(run.id, 0.0))
 
 
 def _extended(scope: Scope) -> float:

@@ -1,6 +1,7 @@
 """Runner: one question through the research graph, recorded so that a run that was killed can go on."""
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from interlock.events import STREAM_MODES, Event, Watch
 from state.answer import Answer
+from state.guarded import Run
 from state.research import Context, Question
 
 if TYPE_CHECKING:
@@ -55,13 +57,15 @@ async def start(job: Job, store: "Store", show: Show) -> Answer:
     from guards.clean import redact
 
     run = uuid.uuid4().hex
-    async with store.claim(run):
+    with store.claim(run):
         await store.begin(run, job.id, redact(job.question.get("question", ""))[0], _written(job))
         return await _go(run, job, job.question, store, show)
 
 
 async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> Answer:
     """Go on with a run that was killed or waits for a person; a run that has ended gives its answer again.
+
+    It has the time left that it had when it last finished a step: while nobody worked on it, its clock stood still.
 
     Args:
         run: Its id, or enough of its beginning.
@@ -73,24 +77,44 @@ async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> An
         BadUsage: There is no such run, or somebody is working on it.
         Paused: The run needs a person.
     """
-    from langgraph.types import Command
-
     run = (await store.find(run)).id
-    async with store.claim(run):
+    with store.claim(run):
         if known := await store.answer(run):
             return known
         job = _read(await store.job(run))
         state = await _graph(job, store).aget_state(_config(run))
-        if not state.values and not state.tasks:
-            return await _go(run, job, job.question, store, show)
-        if not state.tasks:
+        if state.values and not state.tasks:  # it was killed on its last steps; `state.next` would not tell
             return await _end(run, job, state.values, store)
         if state.interrupts and answer is None:
             raise Paused(run, state.interrupts[0].value)
-        return await _go(run, job, None if answer is None else Command(resume=answer), store, show)
+        return await _go(run, job, _input(job, state, answer), store, show, _idle(state.values))
 
 
-async def _go(run: str, job: Job, given: Any, store: "Store", show: Show) -> Answer:
+def _input(job: Job, state: Any, answer: Any) -> Any:
+    """What makes the graph go on: the answer it waits for, nothing, or, when nothing was saved yet, the question."""
+    if answer is not None:
+        from langgraph.types import Command
+
+        return Command(resume=answer)
+    return None if state.tasks else job.question
+
+
+def _idle(values: Any) -> float:
+    """Stop the clock of a run between its last finished step and now; the seconds in which it stood so far."""
+    from guards.scope import set_idle
+
+    run: Run | None = values.get("run")
+    if run is None:
+        return 0.0
+    seconds = max(0.0, time.time() - run.started - run.spent.seconds)
+    set_idle(run.id, seconds)
+    return seconds
+
+
+async def _go(run: str, job: Job, given: Any, store: "Store", show: Show, idle: float = 0.0) -> Answer:
+    """Run the graph to its end, and show what happens under the run's own id and with the deadline that holds."""
+    from guards.scope import forget_stop
+
     watch, last = Watch(), dict[str, Any]()
     stream = _graph(job, store).astream(
         given, _config(run), context=job.context, stream_mode=STREAM_MODES, durability="sync"
@@ -98,7 +122,8 @@ async def _go(run: str, job: Job, given: Any, store: "Store", show: Show) -> Ans
     async for mode, chunk in stream:
         last = chunk if mode == "values" else last
         for event in watch.seen(mode, chunk):
-            show(replace(event, run=run))
+            show(replace(event, run=run, deadline=event.deadline and event.deadline + idle))
+    forget_stop(run)
     if "__interrupt__" in last:
         raise Paused(run, last["__interrupt__"][0].value)
     return await _end(run, job, last, store)
