@@ -15,8 +15,10 @@ CHARACTERS: Final = 100_000
 
 def fault(error: Exception) -> int:
     """Record an error of ours in the data folder and say so in one line; the exit code."""
-    text = "".join(traceback.format_exception(error))[-CHARACTERS:]
-    what = line(f"{type(error).__name__}: {error}", 200)
+    from guards.clean import redact
+
+    text = redact("".join(traceback.format_exception(error))[-CHARACTERS:])[0]
+    what = line(redact(f"{type(error).__name__}: {error}"[:CHARACTERS])[0], 200)
     try:
         say(f"interlock: a fault of ours ({what}); the details for a report are in {_written(text)}")
     except Exception:
@@ -25,7 +27,6 @@ def fault(error: Exception) -> int:
 
 
 def _written(text: str) -> Path:
-    from guards.clean import redact
     from nodes.sources.index import data_folder
 
     folder = data_folder() / "faults"
@@ -33,5 +34,5 @@ def _written(text: str) -> Path:
     for old in sorted(folder.glob("*.txt"))[: -FAULTS_KEPT + 1]:
         old.unlink(missing_ok=True)
     path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    path.write_text(redact(text)[0], encoding="utf-8", errors="replace")
+    path.write_text(text, encoding="utf-8", errors="replace")
     return path
