@@ -29,6 +29,7 @@ def main(args: argparse.Namespace) -> int:
                 f"{option} is for one question: with --questions FILE the answers go to --jsonl OUT or stdout"
             )
     questions, sources = read_questions(Path(args.questions)), inputs.sources_of(args)
+    inputs.check_data_folder()
     jobs = [inputs.job(args, {**sources, "question": one.question}, one.id) for one in questions]
     with opened(args.jsonl and inputs.writable(Path(args.jsonl), "--jsonl")) as answers:
         return run(lambda stopping: _ask(jobs, answers, args, stopping), traced=True)

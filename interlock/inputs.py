@@ -85,6 +85,23 @@ def job(args: argparse.Namespace, question: "Question", name: str = "") -> "Job"
     return Job(question, context_of(args), name, {limit: value for limit, value in limits.items() if value is not None})
 
 
+def check_data_folder() -> None:
+    """Look whether there is room for the index, without which no source can be searched.
+
+    Raises:
+        BadUsage: The data folder cannot be made or written.
+    """
+    from nodes.sources.index import data_folder
+
+    try:
+        folder = data_folder()
+    except OSError as error:
+        where = os.environ.get("INTERLOCK_DATA") or "your data folder"
+        raise BadUsage(f"{where} cannot be made ({error.strerror}): set INTERLOCK_DATA to another folder") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadUsage(f"{folder} cannot be written: set INTERLOCK_DATA to another folder")
+
+
 def out_of(args: argparse.Namespace) -> Path | None:
     """Where the report goes, if not to stdout.
 

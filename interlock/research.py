@@ -23,6 +23,7 @@ def main(args: argparse.Namespace) -> int:
     if args.jsonl is not None:
         raise BadUsage("--jsonl is for --questions FILE: use --json or --out answer.json for one question")
     question, sources, out = inputs.question_of(args), inputs.sources_of(args), inputs.out_of(args)
+    inputs.check_data_folder()
     job = inputs.job(args, {**sources, "question": question})
     return run(lambda stopping: _one(job, args, out, stopping), traced=True)
 
