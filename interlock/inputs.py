@@ -27,7 +27,7 @@ def question_of(args: argparse.Namespace) -> str:
     question = sys.stdin.read(STDIN_CHARACTERS) if args.question == "-" else args.question or ""
     if not question.strip():
         raise BadUsage('the question is missing: interlock research "What ...?" --docs DIR')
-    return _sound(question, "the question")
+    return sound(question, "the question")
 
 
 def sources_of(args: argparse.Namespace) -> "Question":
@@ -152,7 +152,7 @@ def _model(text: str) -> tuple[str, str]:
 
 
 def _readable(place: str, option: str) -> str:
-    path = Path(_sound(place, option)).expanduser()
+    path = Path(sound(place, option)).expanduser()
     if not place.strip() or not path.exists():
         raise BadUsage(f"{option} {place}: there is no such file or folder: check the path")
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
@@ -161,14 +161,14 @@ def _readable(place: str, option: str) -> str:
 
 
 def _database(place: str) -> str:
-    if Path(_sound(place, "--db")).expanduser().is_dir():
+    if Path(sound(place, "--db")).expanduser().is_dir():
         raise BadUsage(f"--db {place} is a folder: name the SQLite file, or use --docs for a folder")
     return _readable(place, "--db")
 
 
 def _address(url: str, option: str) -> str:
     try:
-        parts = urlsplit(_sound(url, option))
+        parts = urlsplit(sound(url, option))
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         good = False
@@ -177,8 +177,12 @@ def _address(url: str, option: str) -> str:
     return url
 
 
-def _sound(text: str, what: str) -> str:
-    """The text, if it can be stored: a name that is no UTF-8 arrives with lone surrogates in it."""
+def sound(text: str, what: str) -> str:
+    """The text, if it can be stored: a name that is no UTF-8 arrives with lone surrogates in it.
+
+    Raises:
+        BadUsage: It cannot.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

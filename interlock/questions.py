@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from interlock.exits import BadUsage
+from interlock.inputs import sound
 
 FILE_BYTES: Final = 100_000_000
 QUESTIONS: Final = 100_000
@@ -60,7 +61,7 @@ def _question(where: str, number: int, text: str) -> Asked:
         raise BadUsage(f'{where}: "question" is missing or no text')
     if isinstance(name, bool) or not isinstance(name, (str, int)) or not str(name).strip():
         raise BadUsage(f'{where}: "id" must be a text or a whole number')
-    return Asked(str(name), question)
+    return Asked(sound(str(name), f'{where}: "id"'), sound(question, f'{where}: "question"'))
 
 
 def _object(where: str, text: str) -> dict[str, Any]:
