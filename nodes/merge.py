@@ -1,13 +1,24 @@
-"""Merge: one ranked list of evidence from what all collectors found, scored by one scorer over the union."""
+"""Merge: one ranked list of evidence from what all collectors found: one scorer over the union, copies made one."""
+
+import asyncio
 
 from typing_extensions import TypedDict
 
-from nodes.text.scoring import Scorer
+from nodes.text.duplicates import collapse
+from nodes.text.named import read_plan
+from nodes.text.ranking import rank
 from state.evidence import Finding
-from state.report import Conflict
+from state.report import Conflict, Plan
 from state.research import Gathered
 
 EVIDENCE = 40
+"""Passages that are kept."""
+
+CANDIDATES = 400
+"""Passages that are compared: the first of each collector and round."""
+
+READ_ASIDE = 50
+"""From so many passages on, a thread ranks them: the event loop is not held up."""
 
 
 class Merged(TypedDict):
@@ -18,9 +29,20 @@ class Merged(TypedDict):
 
 
 async def merge(state: Gathered) -> Merged:
-    """Rank the union of all findings, best first."""
-    findings = {(f.source_id, f.start): f for c in state.get("collected", []) for f in c.findings}
-    union = list(findings.values())
-    scores = Scorer.over([(f.title, f.text) for f in union]).scores(state["question"])
-    ranked = [f.model_copy(update={"score": s}) for s, f in zip(scores, union, strict=True) if s > 0]
-    return {"evidence": sorted(ranked, key=lambda f: -f.score)[:EVIDENCE], "conflicts": []}
+    """Rank the union of all findings, best first; a collector that failed only adds nothing."""
+    plan = state.get("plan") or read_plan(state["question"])
+    candidates = union(state)
+    if len(candidates) < READ_ASIDE:
+        return {"evidence": best(candidates, plan), "conflicts": []}
+    return {"evidence": await asyncio.to_thread(best, candidates, plan), "conflicts": []}
+
+
+def union(state: Gathered) -> list[Finding]:
+    """Every passage that was found, once."""
+    found = {(f.source_id, f.start, f.end): f for c in reversed(state.get("collected", [])) for f in c.findings}
+    return list(found.values())[:CANDIDATES]
+
+
+def best(candidates: list[Finding], plan: Plan) -> list[Finding]:
+    """The best `EVIDENCE` of them, copies made one."""
+    return collapse(rank(candidates, plan)[: 2 * EVIDENCE])[:EVIDENCE]

@@ -26,6 +26,9 @@ log = logging.getLogger("interlock")
 PASSAGES_PER_QUERY = 20
 QUERIES_PER_ROUND = 8
 FINDINGS_PER_ROUND = 100
+FINDINGS_WHEN_FOLLOWED = 40
+"""Of the second round: its queries are names, and what a name leads to comes first."""
+
 PLACES = 50
 MARGIN_SECONDS = 0.5
 """Kept of the attempt's time to hand over what was found."""
@@ -85,9 +88,12 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
 
     Returns:
         One `Collected` with at most `FINDINGS_PER_ROUND` findings: "ok" when a place answered, "skipped" when none was
-        named, else the worst that happened. Each place has a row among its sources.
+        named, else the worst that happened. Each place has a row among its sources. A second round with nothing to look
+        up asks nobody.
     """
-    began = time.monotonic()
+    if state.get("followed") and not state.get("queries"):
+        return {"collected": []}
+    began, most = time.monotonic(), FINDINGS_WHEN_FOLLOWED if state.get("followed") else FINDINGS_PER_ROUND
     queries = list(dict.fromkeys(state.get("queries") or [state["question"]]))[:QUERIES_PER_ROUND]
     named = list(dict.fromkeys(places))
     results = await asyncio.gather(*(_one(kind, place, queries, look) for place in named[:PLACES]))
@@ -102,7 +108,7 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
         reason=reason,
         seconds=_since(began),
         sources=tuple(sources),
-        findings=tuple(_marked(finding, collector) for finding in _best(results)),
+        findings=tuple(_marked(finding, collector) for finding in _best(results, most)),
     )
     _tell(collected)
     return {"collected": [collected]}
@@ -182,7 +188,7 @@ def _outcome(named: Sequence[Source]) -> tuple[Status, str]:
     return worst.status, worst.reason
 
 
-def _best(results: Sequence[Found]) -> list[Finding]:
+def _best(results: Sequence[Found], most: int) -> list[Finding]:
     """Each passage once; the first of every place and query goes before the second of any (scores do not compare)."""
     ranks: Counter[tuple[int, str]] = Counter()
     ranked: dict[tuple[str, int], tuple[int, Finding]] = {}
@@ -193,7 +199,7 @@ def _best(results: Sequence[Found]) -> list[Finding]:
             place = found.source_id, found.start
             if place not in ranked or rank < ranked[place][0]:
                 ranked[place] = rank, found
-    return [found for _, found in sorted(ranked.values(), key=lambda entry: entry[0])][:FINDINGS_PER_ROUND]
+    return [found for _, found in sorted(ranked.values(), key=lambda entry: entry[0])][:most]
 
 
 def _marked(found: Finding, collector: str) -> Finding:

@@ -1,0 +1,92 @@
+"""Ranking: the candidates of all collectors in one order: one scorer, soft boosts for what is named, links.
+
+A passage's score is its BM25 as a part of the best one's, and what is added, at most:
+`NAMED` when the question names its title, or else `LINKED` × how strongly the best passages name it;
+`PHRASES` for the part of the question's names that it holds, word for word, rare ones more;
+`DATED` for the part of the question's dates that it is of. Nothing is filtered out: a rule that errs must cost little.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from nodes.text.links import heads, mentioned, subject_of
+from nodes.text.scoring import Scorer
+from nodes.text.tokens import folded, read
+from state.evidence import Finding
+from state.report import Plan
+
+NAMED = 1.0
+LINKED = 0.6
+PHRASES = 0.35
+DATED = 0.3
+AGAIN = 0.9
+"""What each further passage of a source keeps of its score, so that several sources are seen."""
+
+Scored = tuple[float, Finding]
+
+
+def rank(candidates: Sequence[Finding], plan: Plan) -> list[Finding]:
+    """The candidates that fit at all, best first, each with its score."""
+    fits = _relative(Scorer.over([(found.title, found.text) for found in candidates]).scores(plan.question))
+    phrases, dated = _phrases(candidates, plan.names), [_dated(found, plan.dates) for found in candidates]
+    asked = folded(plan.question)
+    named = [_named(found, asked, plan.files) for found in candidates]
+    base = [f + PHRASES * p + DATED * d for f, p, d in zip(fits, phrases, dated, strict=True)]
+    first = _sorted(zip((b + NAMED * n for b, n in zip(base, named, strict=True)), candidates, strict=True))
+    reading = heads(plan.question, first)
+    linked = [mentioned(reading, subject_of(found.title)) for found in candidates]
+    scores = (b + max(NAMED * n, LINKED * k) for b, n, k in zip(base, named, linked, strict=True))
+    return _spread(_sorted(zip(scores, candidates, strict=True)))
+
+
+def _relative(scores: Sequence[float]) -> list[float]:
+    best = max(scores, default=0.0) or 1.0
+    return [score / best for score in scores]
+
+
+def _named(found: Finding, asked: str, files: Sequence[str]) -> float:
+    """1 when the question says the passage's title or its file."""
+    subject = subject_of(found.title)
+    if subject and subject in asked:
+        return 1.0
+    return float(any(found.place.endswith(file) or found.source_id.endswith(file) for file in files))
+
+
+def _phrases(candidates: Sequence[Finding], names: Sequence[str]) -> list[float]:
+    """The part of the question's names that each candidate holds, each weighed by how rare it is among them."""
+    subjects = [subject for subject in dict.fromkeys(map(subject_of, names)) if subject]
+    held = [
+        [s for s in subjects if s in read(found.text).folded or s in read(found.title).folded] for found in candidates
+    ]
+    holding = Counter(subject for each in held for subject in each)
+    weights = {subject: math.log(1 + len(candidates) / (1 + n)) for subject, n in holding.items()}
+    total = sum(weights.values()) or 1.0
+    return [sum(weights[subject] for subject in each) / total for each in held]
+
+
+def _dated(found: Finding, dates: Sequence[str]) -> float:
+    """The part of the dates that the passage is of: by its date, its text, or its file's name."""
+    if not dates:
+        return 0.0
+    name = folded(f"{found.source_id} {found.title}")
+    return sum(_is_of(found, name, date) for date in dates) / len(dates)
+
+
+def _is_of(found: Finding, name: str, date: str) -> bool:
+    return found.date.startswith(date) or all(f" {w} " in name for w in date.lower().replace("-", " ").split())
+
+
+def _sorted(scored: "zip[tuple[float, Finding]]") -> list[Scored]:
+    return sorted(scored, key=lambda entry: -entry[0])
+
+
+def _spread(ranked: Sequence[Scored]) -> list[Finding]:
+    """Each further passage of a source counts a little less than the one before."""
+    seen: Counter[str] = Counter()
+    spread = []
+    for score, found in ranked:
+        if score > 0:
+            spread.append(found.model_copy(update={"score": round(score * AGAIN ** seen[found.source_id], 6)}))
+            seen[found.source_id] += 1
+    return sorted(spread, key=lambda found: -found.score)
