@@ -63,7 +63,7 @@ class Stopping:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Runs between two lines of anything, so it does nothing but hand over."""
         if self.reason:
-            leave(STOPPED)
+            leave(STOPPED, midway=True)
         self.reason = SIGNALS[signal.Signals(number)]
         self._loop.call_soon_threadsafe(self._stop_all)
 

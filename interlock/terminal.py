@@ -62,12 +62,17 @@ def tolerant() -> None:
             stream.reconfigure(errors="replace")
 
 
-def leave(code: int) -> NoReturn:
-    """End the process now: no thread, task or tracer that hangs can hold it."""
+def leave(code: int, midway: bool = False) -> NoReturn:
+    """End the process now: no thread, task or tracer that hangs can hold it.
+
+    Args:
+        code: Its exit code.
+        midway: A live view may be on the screen, which hides the cursor.
+    """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # RuntimeError: a signal came while it was written
             stream.flush()
-    if os.isatty(2):
+    if midway and os.isatty(2):
         os.write(2, _SHOW_CURSOR)
     os._exit(code)
 
