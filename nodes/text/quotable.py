@@ -1,0 +1,31 @@
+"""Quotable: the sentences of a finding that a report may repeat; a passage that tries to give orders is none."""
+
+from guards.clean import scan
+from nodes.text.sentences import Span, sentences
+from state.evidence import Finding
+
+ROWS = (".csv", ".tsv")
+
+
+def quotable(finding: Finding) -> list[Span]:
+    """The spans of the sentences in `finding.text`, headings left out.
+
+    Of a suspicious finding the paragraph that gives the orders is left out too; all of it when no single sentence does.
+    """
+    spans = sentences(finding.text, finding.source_id.endswith(ROWS))
+    told = [span for span in spans if not finding.text.startswith("#", span[0])]
+    return _without_orders(finding.text, told) if finding.suspicious else told
+
+
+def _without_orders(text: str, spans: list[Span]) -> list[Span]:
+    """The sentences outside of every stretch from an order's line to the next empty one."""
+    orders = [span for span in spans if scan(text[slice(*span)])]
+    if not orders:
+        return []
+    taken = [(text.rfind("\n", 0, start) + 1, _paragraph_end(text, end)) for start, end in orders]
+    return [span for span in spans if not any(first < span[1] and span[0] < last for first, last in taken)]
+
+
+def _paragraph_end(text: str, start: int) -> int:
+    end = text.find("\n\n", start)
+    return len(text) if end < 0 else end
