@@ -294,9 +294,14 @@ def _kind(route: Route, end: str) -> Kind:
     return "fan-out" if route.fanout is not None else "route"
 
 
+def takes_one(channel: Any) -> bool:
+    """Whether a second value in one step is an error."""
+    one = isinstance(channel, (LastValue, LastValueAfterFinish))
+    return one or (isinstance(channel, (EphemeralValue, UntrackedValue)) and channel.guard)
+
+
 def _channel(key: str, channel: Any) -> Channel:
-    single = isinstance(channel, (LastValue, LastValueAfterFinish))
-    single = single or (isinstance(channel, EphemeralValue) and channel.guard)
+    single = takes_one(channel)
     reducer = getattr(getattr(channel, "operator", None), "__name__", "")
     stored = not isinstance(channel, UntrackedValue)
     return Channel(key, getattr(channel, "ValueType", Any), single, stored, "" if single else reducer)

@@ -16,14 +16,14 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from guards.attempt import NOTHING, Attempt
-from guards.errors import Interlock, Refused, Stopped, TimedOut
+from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
 from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, idle, stop_request
 from guards.tracing import name_trace
-from guards.update import Reducers, check_update
-from guards.wiring import read_key, read_run, resumed_by_person, thread_of, write_run
+from guards.update import Reducers, check_update, keys_of
+from guards.wiring import read_key, read_run, resumed_by_person, step_of, thread_of, write_run
 from guards.words import Gathering
 from state.guarded import Missing, Run, Spent, Status, join
 
@@ -43,6 +43,7 @@ class NodePlan:
         begin: Makes a run record when the state holds none.
         targets: The nodes there are, for routes chosen at run time.
         reducers: What the graph's keys do with what a node returns.
+        single: The keys that take one value a step.
         plain: The fallback, as a runnable.
         withhold: For cleaners: what to return when cleaning itself failed, so that nothing unclean gets out.
         closing: Runs in an ending run too.
@@ -58,6 +59,7 @@ class NodePlan:
     begin: Callable[[], Run]
     targets: frozenset[str]
     reducers: Reducers
+    single: frozenset[str] = frozenset()
     plain: Runnable[Any, Any] | None = None
     withhold: Callable[[Any], Any] | None = None
     closing: bool = False
@@ -205,6 +207,7 @@ class _Task:
     def _adopt(self, result: Any) -> Any:
         """Check a result, and take over the record of a guarded sub-agent."""
         check_update(result, self.plan.targets, self.plan.reducers, lambda key: read_key(self.config, key))
+        self._claim_keys(result)
         if isinstance(result, dict) and isinstance(inner := result.get("run"), Run) and inner.id != self.run.id:
             result = {key: value for key, value in result.items() if key != "run"}
             for entry in inner.missing:
@@ -213,6 +216,13 @@ class _Task:
                 status: Status = "refused" if inner.refusal else "stopped"
                 self._note(Missing(what=self.plan.name, status=status, reason=inner.stop_reason))
         return result
+
+    def _claim_keys(self, result: Any) -> None:
+        """What `check` could not see beforehand: two nodes of one step write a key that has no reducer."""
+        step, task = step_of(self.config)
+        for key in self.plan.single.intersection(keys_of(result)):
+            if other := self.scope.claim_key(key, step, task).partition(":")[0]:
+                raise Permanent(f"'{other}' wrote '{key}' in the same step and it has no reducer: give it one")
 
     def delta(self) -> Run:
         """What this execution adds to the run's record."""

@@ -42,6 +42,7 @@ class Scope:
         policy: The graph's limits.
         ledger: The run's books.
         attempts: Attempts that are running now.
+        wrote: By key without a reducer: the step and the task that wrote it last.
     """
 
     run: Run
@@ -49,6 +50,7 @@ class Scope:
     policy: Policy
     ledger: Ledger
     attempts: "set[Attempt]" = field(default_factory=set)
+    wrote: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def deadline(self, closing: bool, paused: float) -> float:
         """When work must end, in seconds since the epoch; infinite without a deadline."""
@@ -57,6 +59,14 @@ class Scope:
         if request is not None:
             end = min(end, request.at + STOP_SECONDS)
         return end if closing else end - self.policy.closing_seconds
+
+    def claim_key(self, key: str, step: str, task: str) -> str:
+        """Note who writes a key without a reducer; returns the other task that wrote it in the same step, if any."""
+        last_step, other = self.wrote.setdefault(key, (step, task))
+        if step == last_step and other != task:
+            return other
+        self.wrote[key] = (step, task)
+        return ""
 
 
 _scopes: dict[str, Scope] = {}

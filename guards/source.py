@@ -5,17 +5,16 @@ What cannot be seen is reported as unknown, never guessed.
 """
 
 import ast
-import functools
-import inspect
-import textwrap
 import types
 import typing
-from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph.types import Command, Send
+
+from guards.built import Locals, built, literal_keys
+from guards.syntax import constant, names_of, own, plain, returned, tree_of
 
 HELPERS_FOLLOWED = 2
 """Depth to which helper functions of the same package are read too."""
@@ -88,17 +87,17 @@ def referenced(function: Any) -> Iterator[tuple[str, Any]]:
 def blocking_calls(function: Any) -> list[str]:
     """Calls in an async function's own body that block the event loop, so that no time-out holds."""
     bare = plain(function)
-    tree = _tree(bare) if isinstance(bare, types.FunctionType) and _is_suspect(bare) else None
+    tree = tree_of(bare) if isinstance(bare, types.FunctionType) and _is_suspect(bare) else None
     if tree is None:
         return []
-    awaited = {id(step.value) for step in _own(tree) if isinstance(step, ast.Await)}
-    calls = [step for step in _own(tree) if isinstance(step, ast.Call) and id(step) not in awaited]
-    return sorted({name for call in calls if (name := _blocking(call, _names(bare)))})
+    awaited = {id(step.value) for step in own(tree) if isinstance(step, ast.Await)}
+    calls = [step for step in own(tree) if isinstance(step, ast.Call) and id(step) not in awaited]
+    return sorted({name for call in calls if (name := _blocking(call, names_of(bare)))})
 
 
 def _is_suspect(function: types.FunctionType) -> bool:
     """Whether reading the source, which is slow, may find a blocking call: by the names in the bytecode."""
-    used, names = function.__code__.co_names, _names(function)
+    used, names = function.__code__.co_names, names_of(function)
     return "invoke" in used or any(_may_block(names.get(name)) for name in used + function.__code__.co_freevars)
 
 
@@ -108,15 +107,15 @@ def _may_block(thing: Any) -> bool:
 
 
 def _read(function: types.FunctionType) -> Reading:
-    tree = _tree(function)
+    tree = tree_of(function)
     if tree is None:
         return Reading()
-    found = _Found()
-    for step in _own(tree):
+    found = _Found(bare=function, built=built(tree, function))
+    for step in own(tree):
         if isinstance(step, ast.Call):
-            found.call(step, function)
-    for value in _returned(tree):
-        found.returned(value, _names(function))
+            found.call(step)
+    for value in returned(tree):
+        found.returned(value)
     return Reading(frozenset(found.keys), found.sure, frozenset(found.gotos), frozenset(found.sends), found.several)
 
 
@@ -124,25 +123,6 @@ def read(function: Any) -> Reading:
     """Read a function's source; an empty, unsure reading when there is none."""
     bare = plain(function)
     return _read(bare) if isinstance(bare, types.FunctionType) else Reading()
-
-
-def plain(function: Any) -> Any:
-    """The Python function under partials, methods, decorators and callable objects."""
-    for _ in range(20):
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif isinstance(function, (types.MethodType, staticmethod)):
-            function = function.__func__
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        elif not isinstance(function, types.FunctionType) and hasattr(type(function), "__call__"):  # noqa: B004
-            inner = getattr(type(function), "__call__")  # noqa: B004, B009
-            if not isinstance(inner, types.FunctionType):
-                return function
-            function = inner
-        else:
-            return function
-    return function
 
 
 def return_keys(function: Any, but: Any = None) -> frozenset[str] | None:
@@ -173,7 +153,7 @@ def _functions(function: Any) -> Iterator[types.FunctionType]:
         seen.add(bare.__code__)
         yield bare
         if depth < HELPERS_FOLLOWED:
-            names = _names(bare)
+            names = names_of(bare)
             used = {name for code in _nested(bare.__code__) for name in code.co_names + code.co_freevars}
             helpers = (plain(names.get(name)) for name in sorted(used))
             todo += [(helper, depth + 1) for helper in helpers if _same_package(helper, bare)]
@@ -182,7 +162,7 @@ def _functions(function: Any) -> Iterator[types.FunctionType]:
 def _codes(function: Any) -> Iterator[tuple[types.CodeType, Mapping[str, Any]]]:
     """Their code and that of the functions in them, each with the names it sees."""
     for bare in _functions(function):
-        names = _names(bare)
+        names = names_of(bare)
         for code in _nested(bare.__code__):
             yield code, names
 
@@ -191,7 +171,7 @@ def _routes(bare: types.FunctionType) -> bool:
     codes = list(_nested(bare.__code__))
     if not any("goto" in const for code in codes for const in code.co_consts if isinstance(const, tuple)):
         return False
-    tree, names = _tree(bare), _names(bare)
+    tree, names = tree_of(bare), names_of(bare)
     if tree is None:
         return not any("PARENT" in code.co_names for code in codes)
     calls = [step for step in ast.walk(tree) if isinstance(step, ast.Call) and _is_call_of(step, Command, names)]
@@ -203,16 +183,7 @@ def _goes(call: ast.Call, bare: types.FunctionType) -> bool:
     words = {word.arg: word.value for word in call.keywords}
     if "graph" in words and ast.unparse(words["graph"]).endswith("PARENT"):
         return False
-    return "goto" in words and _constant(words["goto"], bare) not in ("", ())
-
-
-def _constant(part: ast.expr, bare: types.FunctionType) -> Any:
-    """The value of a literal, a global or a closure variable; None when it is known only at run time."""
-    if isinstance(part, ast.Constant):
-        return part.value
-    if isinstance(part, ast.Name) and part.id not in bare.__code__.co_varnames:
-        return _names(bare).get(part.id)
-    return None
+    return "goto" in words and constant(words["goto"], bare) not in ("", ())
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -222,88 +193,53 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _nested(const)
 
 
-def _names(function: types.FunctionType) -> Mapping[str, Any]:
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
-    return ChainMap({name: _content(cell) for name, cell in cells}, function.__globals__)
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None
-
-
 def _same_package(helper: Any, function: types.FunctionType) -> bool:
     if not isinstance(helper, types.FunctionType):
         return False
     return (helper.__module__ or "").partition(".")[0] == (function.__module__ or "").partition(".")[0]
 
 
-def _tree(function: types.FunctionType) -> ast.AST | None:
-    """Its syntax tree, None when its source cannot be had."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, ValueError, IndentationError):
-        return None
-    if function.__code__.co_name != "<lambda>":
-        return next(
-            (step for step in ast.walk(tree) if isinstance(step, (ast.FunctionDef, ast.AsyncFunctionDef))), None
-        )
-    lambdas = [step for step in ast.walk(tree) if isinstance(step, ast.Lambda)]
-    return lambdas[0] if len(lambdas) == 1 else None
-
-
-def _own(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function's own body, without the functions defined in it."""
-    for child in ast.iter_child_nodes(tree):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            yield child
-            yield from _own(child)
-
-
-def _returned(tree: ast.AST) -> list[ast.expr | None]:
-    if isinstance(tree, ast.Lambda):
-        return [tree.body]
-    return [step.value for step in _own(tree) if isinstance(step, ast.Return)]
-
-
 @dataclass
 class _Found:
     """What was found so far."""
 
+    bare: types.FunctionType
+    built: Locals
     keys: set[str] = field(default_factory=set)
     gotos: set[str] = field(default_factory=set)
     sends: set[str] = field(default_factory=set)
     sure: bool = True
     several: bool = False
 
-    def call(self, call: ast.Call, bare: types.FunctionType) -> None:
+    def call(self, call: ast.Call) -> None:
         """Note where a `Send` or a `Command` goes."""
-        names = _names(bare)
+        bare, names = self.bare, names_of(self.bare)
         if _is_call_of(call, Send, names) and call.args:
             self.sends |= set(_targets(call.args[0], bare))
         if _is_call_of(call, Command, names) and _goes(call, bare):
             goto = next(word.value for word in call.keywords if word.arg == "goto")
             self.gotos |= set(_targets(goto, bare))
 
-    def returned(self, value: ast.expr | None, names: Mapping[str, Any]) -> None:
+    def returned(self, value: ast.expr | None) -> None:
         """Note the keys of one returned value."""
+        names = names_of(self.bare)
         match value:
             case None | ast.Constant(value=None):
                 pass
             case ast.IfExp(body=body, orelse=other):
-                self.returned(body, names)
-                self.returned(other, names)
+                self.returned(body)
+                self.returned(other)
             case ast.Dict(keys=keys):
-                texts = {key.value for key in keys if isinstance(key, ast.Constant)}
-                self.keys |= {text for text in texts if isinstance(text, str)}
+                self.keys |= literal_keys(value, self.bare)
                 self.sure &= all(isinstance(key, ast.Constant) for key in keys)
+            case ast.Name(id=name):
+                self.keys |= self.built.get(name, set())
+                self.sure = False
             case ast.List() | ast.ListComp() | ast.Tuple() | ast.BoolOp():
                 self.several, self.sure = True, False
             case ast.Call() if _is_call_of(value, Command, names):
                 update = next((word.value for word in value.keywords if word.arg == "update"), None)
-                self.returned(update, names)
+                self.returned(update)
             case ast.Call(args=[], keywords=keywords) if _makes_record(value, names):
                 self.keys |= {word.arg for word in keywords if word.arg}
                 self.sure &= all(word.arg for word in keywords)
@@ -320,11 +256,11 @@ def _targets(part: ast.expr, bare: types.FunctionType) -> Iterator[str]:
             inner = [body, other]
         case ast.ListComp(elt=element):
             inner = [element]
-        case ast.Call(args=[first, *_]) if _is_call_of(part, Send, _names(bare)):
+        case ast.Call(args=[first, *_]) if _is_call_of(part, Send, names_of(bare)):
             inner = [first]
         case _:
             inner = []
-            found = _constant(part, bare)
+            found = constant(part, bare)
             yield from [found] if isinstance(found, str) and found else []
     for one in inner:
         yield from _targets(one, bare)

@@ -1,8 +1,8 @@
 """Update: what a node may return. What it may not is the node's own failure, with its fallback and its reason.
 
 LangGraph ignores a route to a node that does not exist and ends the run as a success. A result that is no update, or
-that a reducer cannot add, it raises outside the node, where nothing catches it and the whole run is lost. Not covered:
-a reducer that fails on values of the declared type.
+that a reducer cannot add, and a second value in one step for a key without reducer, it raises outside the node, where
+nothing catches it and the whole run is lost. Not covered: a reducer that fails on values of the declared type.
 """
 
 import copy
@@ -47,6 +47,13 @@ def check_update(result: Any, targets: frozenset[str], reducers: Reducers, read:
         for key, value in _written(part):
             if key in reducers and type(value) is not reducers[key][0]:
                 _try(key, value, reducers[key][1], read)
+
+
+def keys_of(result: Any) -> Iterator[str]:
+    """The keys of this graph's state that an update writes."""
+    for part in _parts(result):
+        if not (isinstance(part, Command) and part.graph is not None):
+            yield from (key for key, _ in _written(part))
 
 
 def _parts(result: Any) -> Any:

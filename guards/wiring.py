@@ -140,6 +140,12 @@ def thread_of(config: RunnableConfig) -> tuple[str, str]:
     return thread, f"{thread}|{place}" if thread else ""
 
 
+def step_of(config: RunnableConfig) -> tuple[str, str]:
+    """Names of the step (the checkpoint that it starts from) and of this task in it; both stay in a resume."""
+    configurable = config.get("configurable") or {}
+    return str(configurable.get("checkpoint_map")), str(configurable.get("checkpoint_ns"))
+
+
 def resumed_by_person(config: RunnableConfig) -> bool:
     """Whether this task goes on after an interrupt that somebody answered."""
     scratchpad = (config.get("configurable") or {}).get("__pregel_scratchpad")

@@ -11,6 +11,7 @@ from typing import Any
 from langgraph.graph import END, StateGraph
 
 from guards.attempt import current_attempt
+from guards.drawing import takes_one
 from guards.gather import Fanout
 from guards.loop import Loop
 from guards.node import GuardedNode, NodePlan
@@ -43,6 +44,7 @@ class Wrapping:
         self.policies = {**words(drawing).policies, **own}
         self.away = distances(drawing)
         self.reducers = reducers_of(drawing.channels) | {RUN: (Run, join)}
+        self.single = frozenset(key for key, channel in drawing.channels.items() if takes_one(channel))
         self.nodes = {node: GuardedNode(self._node(node, spec)) for node, spec in drawing.nodes.items()}
 
     def builder(self) -> Builder:
@@ -83,6 +85,7 @@ class Wrapping:
             begin=self.begin,
             targets=frozenset((*self.drawing.nodes, END)),
             reducers=self.reducers,
+            single=self.single,
             plain=None if plain is None else node_runnable(name, plain),
             withhold=getattr(function, "withhold", None),
             closing=bool(getattr(function, "closing", False)),

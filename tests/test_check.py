@@ -526,6 +526,38 @@ def test_writes_are_read_from_dicts_commands_annotations_fallbacks_and_subgraphs
         assert hole.node == "one, other" and "'note'" in hole.problem
 
 
+KEY = "note"
+
+
+def test_writes_are_read_from_local_variables_and_from_keys_that_are_names() -> None:
+    key = "note"
+
+    async def by_closure(state: Notes) -> Any:
+        return {key: "x"}
+
+    async def by_global(state: Notes) -> Any:
+        return {KEY: "x"}
+
+    async def by_item(state: Notes) -> Any:
+        update: dict[str, Any] = {}
+        update["note"] = "x"
+        return update
+
+    async def by_variable(state: Notes) -> Any:
+        update = {"note": "x"}
+        return update  # noqa: RET504
+
+    async def by_update(state: Notes) -> Any:
+        update: dict[str, Any] = {}
+        update.update(note="x")
+        update.update({"log": []})
+        return update
+
+    for node in (by_closure, by_global, by_item, by_variable, by_update):
+        drawing = graph(node, notes("other"), edges=f"START-{node.__name__} START-other", state=Notes)
+        assert "'note'" in only(drawing, "parallel-writes").problem
+
+
 def test_a_worker_that_is_sent_to_several_times_meets_itself() -> None:
     drawing = graph(says("s"), edges="START-s", state=Notes)
     gather(drawing, "s", notes("w"), into=says("j"), over=lambda state: state["log"], at_most=3)

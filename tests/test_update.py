@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from kit import LOOSE, Log, Written, chain, named, says
-from langgraph.graph import START, MessagesState, StateGraph
+from kit import LOOSE, Log, Node, Written, chain, named, says
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, Overwrite, Send
 from pydantic import BaseModel
 
-from guards import fallback, guard
+from guards import closing, fallback, guard, loop
 
 
 def returns(value: Any) -> Any:
@@ -88,6 +88,50 @@ async def test_a_reducer_that_takes_more_than_its_declared_type_is_asked() -> No
     graph.add_edge(START, "node")
     result = await guard(graph, LOOSE).ainvoke({"messages": []})
     assert result["run"].outcome == "complete" and len(result["messages"]) == 1
+
+
+def pick(name: str, key: str) -> Node:
+    """A node whose key is chosen at run time, where no check sees it."""
+
+    async def node(state: Log) -> Any:
+        return dict([(key, name)])  # noqa: C406
+
+    return named(name, node)
+
+
+def side_by_side(*nodes: Node, join: str = "join") -> Any:
+    graph: Any = StateGraph(Log)
+    for node in nodes:
+        graph.add_node(node.__name__, node)
+        graph.add_edge(START, node.__name__)
+    graph.add_node(join, closing(says(join)))
+    graph.add_edge([node.__name__ for node in nodes], join)
+    return graph
+
+
+async def test_bare_a_second_value_for_a_key_without_reducer_loses_the_whole_run() -> None:
+    with pytest.raises(Exception, match="INVALID_CONCURRENT_GRAPH_UPDATE"):
+        await side_by_side(pick("a", "topic"), pick("b", "topic")).compile().ainvoke({"log": []})
+
+
+async def test_a_second_value_for_a_key_without_reducer_is_the_second_nodes_loss() -> None:
+    result = await guard(side_by_side(pick("a", "topic"), pick("b", "topic")), LOOSE).ainvoke({"log": []})
+    assert result["topic"] == "a" and result["log"] == ["join"]
+    assert result["run"].outcome == "stopped" and "'a' wrote 'topic' in the same step" in result["run"].stop_reason
+
+
+async def test_a_fallback_may_write_what_the_node_could_not() -> None:
+    second = fallback(pick("b", "topic"), says("plain"))
+    result = await guard(side_by_side(pick("a", "topic"), second), LOOSE).ainvoke({"log": []})
+    assert result["topic"] == "a" and result["log"] == ["plain", "join"] and result["run"].outcome == "partial"
+
+
+async def test_one_node_after_the_other_writes_the_same_key_in_every_round() -> None:
+    graph = chain(pick("a", "topic"), pick("b", "topic"))
+    loop(graph, "b", back_to="a", until=lambda state: False, then=END, at_most=3, enough=True)
+    graph.edges.discard(("b", END))
+    result = await guard(graph, LOOSE).ainvoke({"log": []})
+    assert result["topic"] == "b" and result["run"].outcome == "complete"
 
 
 async def test_a_node_that_exits_the_process_loses_only_itself() -> None:
