@@ -92,10 +92,13 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
         up asks nobody.
     """
     if state.get("followed") and not state.get("queries"):
+        _tell(collector, "skipped")
         return {"collected": []}
     began, most = time.monotonic(), FINDINGS_WHEN_FOLLOWED if state.get("followed") else FINDINGS_PER_ROUND
     queries = list(dict.fromkeys(state.get("queries") or [state["question"]]))[:QUERIES_PER_ROUND]
     named = list(dict.fromkeys(places))
+    if named:
+        _tell(collector, "running", places=len(named))
     results = await asyncio.gather(*(_one(kind, place, queries, look) for place in named[:PLACES]))
     sources = [source for result in results for source in result.sources]
     sources += [
@@ -110,7 +113,7 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
         sources=tuple(sources),
         findings=tuple(_marked(finding, collector) for finding in _best(results, most)),
     )
-    _tell(collected)
+    _tell(collector, status, reason=reason, count=len(collected.findings), seconds=collected.seconds)
     return {"collected": [collected]}
 
 
@@ -207,21 +210,12 @@ def _marked(found: Finding, collector: str) -> Finding:
     return found.model_copy(update={"collector": collector, "suspicious": scan(found.text) or ""})
 
 
-def _tell(collected: Collected) -> None:
-    """Progress for whoever streams the run."""
+def _tell(collector: str, status: str, **more: str | float) -> None:
+    """Progress for whoever streams the run: that places are being asked ("running"), and what came of it."""
     from langgraph.config import get_stream_writer
 
     try:
         write = get_stream_writer()
     except RuntimeError:
         return
-    write(
-        {
-            "event": "source",
-            "node": collected.collector,
-            "status": collected.status,
-            "reason": collected.reason,
-            "count": len(collected.findings),
-            "seconds": collected.seconds,
-        }
-    )
+    write({"event": "source", "node": collector, "status": status, **more})
