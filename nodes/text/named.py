@@ -1,7 +1,7 @@
 """Named: what a text names, by rule: people, places, titles and sources; dates; files.
 
 A name is a run of capitalised words, with small linking words inside it ("Bank of England"), or what stands in double
-quotation marks. Dates are written as ISO gives them, as much as is said (2023-10-07, 2023-10, 2023), quarters as 2023 Q1.
+quotation marks. Dates are written as in ISO, as much as is said (2023-10-07, 2023-10, 2023), quarters as 2023 Q1.
 """
 
 import re
