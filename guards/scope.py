@@ -58,7 +58,12 @@ class Scope:
         request = stop_request(self)
         if request is not None:
             end = min(end, request.at + STOP_SECONDS)
-        return end if closing else end - self.policy.closing_seconds
+        return end if closing else end - self._closing_seconds()
+
+    def _closing_seconds(self) -> float:
+        """What closing nodes keep for themselves; a sub-agent's run may be shorter than its own policy allows."""
+        window = float("inf") if self.run.deadline is None else self.run.deadline - self.run.started
+        return min(self.policy.closing_seconds, window / 5)
 
     def claim_key(self, key: str, step: str, task: str) -> str:
         """Note who writes a key without a reducer; returns the other task that wrote it in the same step, if any."""

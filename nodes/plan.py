@@ -6,6 +6,7 @@ from typing_extensions import TypedDict
 
 from nodes import prompt
 from nodes.models import ask, wanted
+from nodes.question import check_question
 from nodes.text.named import read_plan
 from state.report import Plan
 from state.research import Asked, Context
@@ -36,8 +37,10 @@ class Planned(TypedDict):
 async def plan(state: Asked, runtime: Runtime[Context]) -> Planned:
     """Plan by rule, widened by a model if the run has one; the whole question is searched first.
 
-    Raises what `nodes.models.ask` raises.
+    Raises:
+        Refused: The input cannot be answered; also what `nodes.models.ask` raises.
     """
+    check_question(state)
     if not wanted(runtime.context):
         return await plan_by_rule(state)
     asked = prompt.messages(PROMPT, prompt.question(state["question"]))

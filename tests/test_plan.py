@@ -1,10 +1,12 @@
 """Planning: the rules always plan, a model only adds."""
 
+from typing import Any
+
 import pytest
 from langgraph.runtime import Runtime
 from model_server import ModelServer
 
-from guards.errors import Permanent, Transient
+from guards.errors import Permanent, Refused, Transient
 from nodes.plan import NAMES, SUB_QUESTIONS, Planned, plan, plan_by_rule
 from state.report import Plan
 from state.research import Context
@@ -76,3 +78,12 @@ async def test_a_failing_planner_raises_and_plans_nothing(server: ModelServer, f
 async def test_mode_model_without_a_model_says_what_to_do() -> None:
     with pytest.raises(Permanent, match="set OPENAI_API_KEY or OPENAI_BASE_URL"):
         await planned(Context(mode="model"))
+
+
+BAD = [{}, {"question": " "}, {"question": 5}, {"question": "q", "docs": "x"}, {"question": "q", "search": ["x"]}]
+
+
+@pytest.mark.parametrize("state", BAD)
+async def test_input_that_cannot_be_answered_is_refused_with_the_cure(state: Any) -> None:
+    with pytest.raises(Refused, match=r"missing: say|must be a"):
+        await plan(state, Runtime(context=Context()))
