@@ -86,7 +86,7 @@ class Asked:
 def read(question: str) -> Asked:
     """Read a question; its first 4,000 characters."""
     text = _without_talk_of_sources(question[:CHARACTERS])
-    names = tuple(dict.fromkeys(_names(text)))
+    names = tuple(dict.fromkeys(names_in(text)))
     named = {stem(word) for name in names for word in words(name)}
     wanted = tuple(value for clause in _CLAUSES.split(text) for value in _wanted(clause, named))
     return Asked(text, wanted, _about(text, named), names, frozenset(YEAR.findall(text)))
@@ -116,7 +116,7 @@ def _about(text: str, named: set[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stem(word) for word in telling if stem(word) not in named))
 
 
-def _names(text: str) -> Iterator[str]:
+def names_in(text: str) -> Iterator[str]:
     """Runs of capitalized words; one that merely begins the question is none."""
     for match in _NAME.finditer(text):
         parts = match.group().split()

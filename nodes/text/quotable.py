@@ -1,7 +1,9 @@
 """Quotable: the sentences of a finding that a report may repeat; a passage that tries to give orders is none."""
 
+from itertools import pairwise
+
 from guards.clean import scan
-from nodes.text.sentences import Span, sentences
+from nodes.text.sentences import LONGEST, Span, sentences
 from state.evidence import Finding
 
 ROWS = (".csv", ".tsv")
@@ -29,3 +31,20 @@ def _without_orders(text: str, spans: list[Span]) -> list[Span]:
 def _paragraph_end(text: str, start: int) -> int:
     end = text.find("\n\n", start)
     return len(text) if end < 0 else end
+
+
+def with_items(text: str, spans: list[Span]) -> list[Span]:
+    """The spans, those that end in a colon with the list or table that they introduce, as far as it fits in a quote."""
+    return [(start, _items_end(text, spans, place)) for place, (start, _) in enumerate(spans)]
+
+
+def _items_end(text: str, spans: list[Span], place: int) -> int:
+    start, end = spans[place]
+    if not text.endswith(":", start, end):
+        return end
+    for (_, before), (first, last) in pairwise(spans[place:]):
+        listed = text[before:first].strip() or text[first] == "|"
+        if not listed or last - start > LONGEST:
+            break
+        end = last
+    return end

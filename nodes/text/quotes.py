@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from nodes.text.asked import Asked, Wanted, read, related
-from nodes.text.quotable import quotable
+from nodes.text.asked import Asked, Wanted, names_in, read, related
+from nodes.text.quotable import quotable, with_items
 from nodes.text.scoring import Scorer, telling
-from nodes.text.tokens import stems
+from nodes.text.tokens import stems, words
 from nodes.text.typed import typed
 from state.evidence import Finding
 from state.report import Conflict, Plan, Quote
@@ -32,6 +32,8 @@ HALF_RANK = 4
 LEAD = 0.4
 BRIDGE = 0.4
 KIND = 0.5
+LINK = 0.3
+LINKED = 1
 SAME_WORDS = 0.3
 """What a sentence loses when its words have all been quoted already."""
 
@@ -60,6 +62,10 @@ class Candidate:
     def text(self) -> str:
         """Its exact text."""
         return self.finding.text[self.start : self.end]
+
+    def repeats(self, other: "Candidate") -> bool:
+        """Both stand on the same words."""
+        return self.finding is other.finding and self.start < other.end and other.start < self.end
 
     def quote(self, sub_question: str) -> Quote:
         """The sentence as a quote, at its place in the stored source."""
@@ -97,7 +103,7 @@ def _candidates(evidence: Sequence[Finding]) -> list[Candidate]:
     return [
         Candidate(finding, rank, start, end, leads=place == 0)
         for rank, finding in enumerate(evidence)
-        for place, (start, end) in enumerate(quotable(finding))
+        for place, (start, end) in enumerate(with_items(finding.text, quotable(finding)))
     ]
 
 
@@ -108,11 +114,29 @@ def _values(asked: Asked, scorer: Scorer, candidates: Sequence[Candidate]) -> li
     near = scorer.scores(" ".join(also)) if also else [0.0] * len(plain)
     fits = [score + RELATED * more for score, more in zip(plain, near, strict=True)]
     best = max(fits) or 1.0
+    names = _names_in_the_best(asked, candidates, fits)
     titles = _Titles(candidates)
-    return [
-        _value(fit / best, one, _holds(one.text, asked.wanted), titles.others_in(one)) if fit > 0 else 0.0
-        for fit, one in zip(fits, candidates, strict=True)
-    ]
+    wanted = {*telling(asked.text), *also}
+    worth = []
+    for fit, one in zip(fits, candidates, strict=True):
+        linked = any(name in one.text for name in names)
+        tells = linked or _tells(one, wanted)
+        holds = tells and _holds(one.text, asked.wanted)
+        worth.append(_value(fit / best + LINK * linked, one, holds, titles.others_in(one)) if tells else 0.0)
+    return worth
+
+
+def _names_in_the_best(asked: Asked, candidates: Sequence[Candidate], fits: Sequence[float]) -> set[str]:
+    """The names in the best sentences that the question does not name: where the answer may go on."""
+    best = sorted(range(len(fits)), key=lambda place: -fits[place])[:LINKED]
+    known = {*words(asked.text)}
+    return {name for place in best for name in names_in(candidates[place].text) if not known.issuperset(words(name))}
+
+
+def _tells(one: Candidate, wanted: Container[str]) -> bool:
+    """The sentence itself speaks of what is asked, in more words than its title's."""
+    own = set(stems(one.text))
+    return any(word in wanted for word in own) and not own.issubset(stems(one.finding.title))
 
 
 def _value(fit: float, one: Candidate, holds: bool, bridges: bool) -> float:
@@ -147,7 +171,8 @@ def _chosen(candidates: Sequence[Candidate], values: Sequence[float], sides: Con
     said = [place for place in ranked if (candidates[place].finding.source_id, candidates[place].text) in sides]
     race = _Race(candidates, values, [*said[:MOST], *ranked[:CANDIDATES]])
     for place in said[:MOST]:
-        race.take(place)
+        if place in race.left:
+            race.take(place)
     while race.left and len(race.chosen) < min(MOST, max(QUOTES, len(said) + BESIDE)):
         race.take(max(race.left, key=race.worth))
     return race.chosen
@@ -169,11 +194,14 @@ class _Race:
         return self.values[place] * (1 - SAME_WORDS * self.repeated[place]) * SAME_SOURCE**again
 
     def take(self, place: int) -> None:
-        words = self.left.pop(place)
+        own = self.left.pop(place)
         self.chosen.append(place)
         self.sources[self.candidates[place].finding.source_id] += 1
+        taken = self.candidates[place]
+        for other in [o for o, said in self.left.items() if said == own or taken.repeats(self.candidates[o])]:
+            del self.left[other]
         for other, said in self.left.items():
-            shared = len(words & said) / max(1, min(len(words), len(said)))
+            shared = len(own & said) / max(1, min(len(own), len(said)))
             self.repeated[other] = max(self.repeated[other], shared)
 
 

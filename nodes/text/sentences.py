@@ -15,7 +15,7 @@ LONGEST = 400
 FIELD = 240
 """Characters of a `label: value` that is left whole though it may hold several sentences."""
 
-NARROWEST = 40
+NARROWEST = 50
 WIDEST = 160
 """Lines of wrapped prose are not shorter or longer, in characters: below it is a list, above a paragraph."""
 
