@@ -13,7 +13,7 @@ SHORTEST = 400
 BREAKS = ("\n\n", "\n", ". ", " ")
 """Where a passage may end, best first."""
 
-_DATE = re.compile(r"\b(\d{4}-\d{2}-\d{2})\b")
+_DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _FRONT = re.compile(r"^(?:date|published|updated):\s*[\"']?(\d{4}-\d{2}-\d{2})", re.IGNORECASE | re.MULTILINE)
 
 
