@@ -30,6 +30,9 @@ FREE_PAGES: Final = 1_000
 """Pages of 4 KB that the file may hold unused."""
 
 _COLUMNS: Final = "id, name, question, began, ended, outcome, stop_reason"
+_FOUND: Final = f"""
+SELECT {_COLUMNS} FROM runs WHERE name = ? OR substr(id, 1, ?) = ? ORDER BY name = ? DESC, began DESC LIMIT 2
+"""  # noqa: S608
 _TOO_MANY: Final = """
 SELECT id FROM (
     SELECT id, row_number() OVER newest AS place, sum(size) OVER newest AS bytes,
@@ -85,20 +88,20 @@ class Store:
         rows = await self._rows(f"SELECT {_COLUMNS} FROM runs ORDER BY began DESC LIMIT ?", limit)  # noqa: S608
         return [self._recorded(row) for row in rows]
 
-    async def find(self, prefix: str) -> Recorded:
-        """The run whose id begins so, or whose answer has that id.
+    async def find(self, name: str) -> Recorded:
+        """The newest run whose answer has that id, else the one whose own id begins so.
 
         Raises:
             BadUsage: There is none, or more than one.
         """
-        asked = f"SELECT {_COLUMNS} FROM runs WHERE substr(id, 1, ?) = ? OR name = ? ORDER BY began DESC LIMIT 2"  # noqa: S608
-        text = _storable(prefix)
-        rows = await self._rows(asked, len(text), text, text) if text else []
+        text = _storable(name)
+        rows = await self._rows(_FOUND, text, len(text), text, text) if text else []
         if not rows:
-            raise BadUsage(f"there is no run '{prefix}' in {self.path}: `interlock runs` lists those that are kept")
-        if len(rows) > 1:
-            raise BadUsage(f"'{prefix}' is more than one run: use more of an id that `interlock runs` lists")
-        return self._recorded(rows[0])
+            raise BadUsage(f"there is no run '{name}' in {self.path}: `interlock runs` lists those that are kept")
+        found = self._recorded(rows[0])
+        if len(rows) > 1 and found.name != text:
+            raise BadUsage(f"'{name}' is more than one run: use more of an id that `interlock runs` lists")
+        return found
 
     async def answer(self, run: str) -> Answer | None:
         """The answer of a run that has ended."""
