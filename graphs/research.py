@@ -1,16 +1,19 @@
-"""Research: clean the question, plan, collect from all sources at once, merge, look again, write, review, publish."""
+"""Research: clean the question, plan, collect from all sources at once, merge, look again, settle, write, review,
+publish.
+"""
 
 from langgraph.graph import END, START, StateGraph
+
+from guards import INPUT, OUTPUT, Policy, clean, closing, fallback, gather, guard, loop
 from nodes.follow_up import follow_up
 from nodes.merge import merge
+from nodes.plan import plan, plan_by_rule
 from nodes.publish import publish
+from nodes.review import review, verify
+from nodes.settle import settle
 from nodes.sources.database import database
 from nodes.sources.documents import documents
 from nodes.sources.web import web
-
-from guards import INPUT, OUTPUT, Policy, clean, closing, fallback, gather, guard, loop
-from nodes.plan import plan, plan_by_rule
-from nodes.review import review, verify
 from nodes.write import assemble, write
 from state.research import Brief, Context, Gathered, Question, Research, Result
 
@@ -35,6 +38,7 @@ def build() -> StateGraph[Research, Context, Question, Result]:
     graph.add_node("plan", fallback(plan, plan_by_rule))
     graph.add_node("merge", closing(merge))
     graph.add_node("follow_up", follow_up)
+    graph.add_node("settle", closing(settle))
     graph.add_node("write", fallback(write, assemble))
     graph.add_node("review", fallback(review, verify))
     graph.add_node("publish", closing(publish))
@@ -43,7 +47,8 @@ def build() -> StateGraph[Research, Context, Question, Result]:
     graph.add_edge(START, "clean_input")
     graph.add_edge("clean_input", "plan")
     gather(graph, ["plan", "follow_up"], [documents, database, web], into="merge", policy=SOURCES, min_ok=0)
-    loop(graph, "merge", back_to="follow_up", until=looked_twice, at_most=2, then="write", enough=True)
+    loop(graph, "merge", back_to="follow_up", until=looked_twice, at_most=2, then="settle", enough=True)
+    graph.add_edge("settle", "write")
     graph.add_edge("write", "review")
     loop(graph, "review", back_to="write", until=approved, at_most=3, then="publish")
     graph.add_edge("publish", "clean_output")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tracers.langchain import LangChainTracer
 from langgraph._internal._config import ensure_config, patch_config
-from langgraph._internal._constants import CONFIG_KEY_SEND
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_SEND
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq, set_config_context
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -144,6 +144,11 @@ def step_of(config: RunnableConfig) -> tuple[str, str]:
     """Names of the step (the checkpoint that it starts from) and of this task in it; both stay in a resume."""
     configurable = config.get("configurable") or {}
     return str(configurable.get("checkpoint_map")), str(configurable.get("checkpoint_ns"))
+
+
+def can_pause(config: RunnableConfig) -> bool:
+    """Whether the run can wait for a person: without a checkpointer an interrupt would lose it."""
+    return bool((config.get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))
 
 
 def resumed_by_person(config: RunnableConfig) -> bool:

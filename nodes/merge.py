@@ -8,7 +8,7 @@ from nodes.text.duplicates import collapse
 from nodes.text.named import read_plan
 from nodes.text.ranking import rank
 from state.evidence import Finding
-from state.report import Conflict, Plan
+from state.report import Plan
 from state.research import Gathered
 
 EVIDENCE = 40
@@ -25,7 +25,6 @@ class Merged(TypedDict):
     """What merging writes."""
 
     evidence: list[Finding]
-    conflicts: list[Conflict]
 
 
 async def merge(state: Gathered) -> Merged:
@@ -33,8 +32,8 @@ async def merge(state: Gathered) -> Merged:
     plan = state.get("plan") or read_plan(state["question"])
     candidates = union(state)
     if len(candidates) < READ_ASIDE:
-        return {"evidence": best(candidates, plan), "conflicts": []}
-    return {"evidence": await asyncio.to_thread(best, candidates, plan), "conflicts": []}
+        return {"evidence": best(candidates, plan)}
+    return {"evidence": await asyncio.to_thread(best, candidates, plan)}
 
 
 def union(state: Gathered) -> list[Finding]:

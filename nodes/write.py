@@ -3,6 +3,7 @@
 What does not verify is taken out and listed in `removed`. A source that was never given makes the run partial.
 """
 
+import asyncio
 from collections.abc import Container, Iterator, Sequence
 
 from langgraph.runtime import Runtime
@@ -57,7 +58,7 @@ async def write(state: Brief, runtime: Runtime[Context]) -> Written:
     if not checked.claims:
         raise Permanent(_nothing_verified(checked))
     return {
-        "draft": _draft(checked, conflicts, state["plan"].sub_questions),
+        "draft": _draft(checked, conflicts, state["plan"].sub_questions, body.suspicious(evidence)),
         "conflicts": conflicts,
         "run": Run(missing=(*missing, *_invented(checked))),
     }
@@ -66,13 +67,14 @@ async def write(state: Brief, runtime: Runtime[Context]) -> Written:
 async def assemble(state: Brief) -> Written:
     """The report that needs no model: verbatim quotes, grouped values, what has no evidence."""
     sub_questions, evidence = state["plan"].sub_questions, state.get("evidence", [])
-    quotes = tuple(pick_quotes(evidence, state["plan"])) if evidence else ()
-    text = body.assembled(quotes, sub_questions) if quotes else _nothing_found(state)
+    conflicts = state.get("conflicts", [])
+    quotes = tuple(await asyncio.to_thread(pick_quotes, evidence, state["plan"], conflicts)) if evidence else ()
+    text = body.assembled(quotes, sub_questions, conflicts) if quotes else _nothing_found(state)
     answered, without = _split(sub_questions, {quote.sub_question for quote in quotes})
     return {
         "draft": Draft(
             mode="extractive",
-            text=body.joined(text, state.get("conflicts", []), without),
+            text=body.joined(text, body.unanswered(without), body.suspicious(evidence)),
             quotes=quotes,
             answered=answered,
             unanswered=without,
@@ -93,11 +95,12 @@ def _nothing_verified(checked: Checked) -> str:
     return "the writer's model made no statement"
 
 
-def _draft(checked: Checked, conflicts: Sequence[Conflict], sub_questions: Sequence[str]) -> Draft:
+def _draft(checked: Checked, conflicts: Sequence[Conflict], sub_questions: Sequence[str], warning: str) -> Draft:
     answered, without = _split(sub_questions, {claim.sub_question for claim in checked.claims})
+    text = body.written(checked.told, sub_questions)
     return Draft(
         mode="model",
-        text=body.joined(body.written(checked.told, sub_questions), conflicts, without),
+        text=body.joined(text, body.different_values(conflicts), body.unanswered(without), warning),
         claims=checked.claims,
         quotes=checked.quotes,
         answered=answered,

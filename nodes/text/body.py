@@ -3,9 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from nodes.text.cite import Told
+from state.evidence import Finding
 from state.report import Claim, Conflict, Quote
 
 ANSWER_QUOTES = 3
+SUSPICIOUS = 10
+"""Suspicious sources that are listed."""
+
+_MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "[]<`"})
 
 
 def written(told: Sequence[Told], sub_questions: Sequence[str]) -> str:
@@ -17,32 +22,39 @@ def written(told: Sequence[Told], sub_questions: Sequence[str]) -> str:
     return "\n".join(lines).strip()
 
 
-def assembled(quotes: Sequence[Quote], sub_questions: Sequence[str]) -> str:
-    """The body from quotes alone, best first."""
-    lines = ["## Answer", "", "The passages that fit the question best:", ""]
-    lines += [*(_quote(quote) for quote in quotes[:ANSWER_QUOTES]), ""]
+def assembled(quotes: Sequence[Quote], sub_questions: Sequence[str], conflicts: Sequence[Conflict] = ()) -> str:
+    """The body from quotes alone: what sources say differently, the best passages, the others; nothing twice."""
+    shown = {_line(value.quote) for conflict in conflicts for value in conflict.values}
+    best = [quote for quote in quotes if _line(quote.text) not in shown][:ANSWER_QUOTES]
+    lines = ["## Answer", ""]
+    if conflicts:
+        lines += ["Sources give different values:", "", *_groups(conflicts), ""]
+    if best:
+        lines += ["The passages that fit the question best:", "", *map(_quote, best), ""]
+    shown |= {_line(quote.text) for quote in best}
     for heading, asked in _sections(sub_questions):
-        shown = [_quote(quote) for quote in quotes if quote.sub_question == asked]
-        lines += [f"## {heading}", "", *shown, ""] if shown else []
+        more = [quote for quote in quotes if quote.sub_question == asked and _line(quote.text) not in shown]
+        lines += [f"## {heading}", "", *map(_quote, more), ""] if more else []
     return "\n".join(lines).strip()
 
 
-def joined(text: str, conflicts: Sequence[Conflict], without: Sequence[str]) -> str:
-    """The body with what sources disagree about and what has no evidence."""
-    return "\n\n".join(filter(None, (text, different_values(conflicts), unanswered(without)))) + "\n"
+def joined(text: str, *more: str) -> str:
+    """The body and what follows it, empty parts left out."""
+    return "\n\n".join(filter(None, (text, *more))) + "\n"
 
 
 def different_values(conflicts: Sequence[Conflict]) -> str:
     """The values that sources give for the same thing, all of them, each with its sources; empty without any."""
-    if not conflicts:
+    return "\n".join(["## Sources give different values", "", *_groups(conflicts)]) if conflicts else ""
+
+
+def suspicious(findings: Sequence[Finding]) -> str:
+    """The sources with text that tries to give orders to its reader; empty without any."""
+    places = {f.source_id: f"- [{f.source_id}] ({f.location or f.place})" for f in findings if f.suspicious}
+    if not places:
         return ""
-    lines = ["## Sources give different values", ""]
-    for conflict in conflicts:
-        lines += [f"- **{_line(conflict.subject)}**{_judged(conflict)}"]
-        lines += [
-            f"  - {_line(value.value)} {_cited(value.source_ids)}{_said(value.quote)}" for value in conflict.values
-        ]
-    return "\n".join(lines)
+    told = "Text in these sources tries to give orders to its reader. It was left out and nothing in it was obeyed."
+    return "\n".join(["## Handle with care", "", told, "", *list(places.values())[:SUSPICIOUS]])
 
 
 def unanswered(sub_questions: Sequence[str]) -> str:
@@ -55,7 +67,7 @@ def unanswered(sub_questions: Sequence[str]) -> str:
 def _sections(sub_questions: Sequence[str]) -> Iterator[tuple[str, str]]:
     for question in sub_questions:
         yield _line(question), question
-    yield ("Further findings" if sub_questions else "Findings"), ""
+    yield "Further findings", ""
 
 
 def _claim(claim: Claim) -> str:
@@ -69,16 +81,28 @@ def _shown(claim: Claim, quotes: Sequence[Quote]) -> Iterator[str]:
 
 def _quote(quote: Quote) -> str:
     place = f" ({quote.location})" if quote.location else ""
-    return f"- “{_line(quote.text)}” [{quote.source_id}]{place}"
+    return f"- “{_verbatim(quote.text)}” [{quote.source_id}]{place}"
+
+
+def _groups(conflicts: Sequence[Conflict]) -> Iterator[str]:
+    for conflict in conflicts:
+        yield f"- **{_line(conflict.subject)}**{_judged(conflict)}"
+        for value in conflict.values:
+            said = f": “{_verbatim(value.quote)}”" if value.quote else ""
+            yield f"  - {_line(value.value)} {_cited(value.source_ids)}{said}"
 
 
 def _judged(conflict: Conflict) -> str:
-    picked = f" — by the rule {conflict.rule}: {_line(conflict.chosen)}" if conflict.chosen else ""
-    return picked + (f" — {conflict.note}" if conflict.note else "")
+    """What is known of a group beside its values: how certain the conflict is, the rule's pick, a model's note."""
+    certain = "a conflict: alike but for the value" if conflict.kind == "conflict" else ""
+    picks = conflict.rule != "keep_all"
+    picked = f"the rule {conflict.rule} picks {_line(conflict.chosen) or 'none of them'}" if picks else ""
+    return "".join(f" — {part}" for part in (certain, picked, conflict.note) if part)
 
 
-def _said(quote: str) -> str:
-    return f": “{_line(quote)}”" if quote else ""
+def _verbatim(text: str) -> str:
+    """A source's words on one line; marks that would cite or link are escaped, so that they show as they stand."""
+    return _line(text).translate(_MARKUP)
 
 
 def _cited(source_ids: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ def _paragraph_end(text: str, start: int) -> int:
 
 
 def with_items(text: str, spans: list[Span]) -> list[Span]:
-    """The spans, those that end in a colon with the list or table that they introduce, as far as it fits in a quote."""
+    """The spans, those that end in a colon with the list that they introduce, as far as it fits in a quote."""
     return [(start, _items_end(text, spans, place)) for place, (start, _) in enumerate(spans)]
 
 
@@ -43,8 +43,7 @@ def _items_end(text: str, spans: list[Span], place: int) -> int:
     if not text.endswith(":", start, end):
         return end
     for (_, before), (first, last) in pairwise(spans[place:]):
-        listed = text[before:first].strip() or text[first] == "|"
-        if not listed or last - start > LONGEST:
+        if not text[before:first].strip() or last - start > LONGEST:
             break
         end = last
     return end

@@ -33,13 +33,17 @@ LEAD = 0.4
 BRIDGE = 0.4
 KIND = 0.5
 LINK = 0.3
-LINKED = 1
+"""For a name that the best sentence brings up: where the answer may go on."""
+
 SAME_WORDS = 0.3
 """What a sentence loses when its words have all been quoted already."""
 
 SAME_SOURCE = 0.85
 RELATED = 0.5
 """How much a word counts that only means what the question's means."""
+
+FEWEST_WORDS = 3
+"""Different words of a quote that holds no number."""
 
 SHORTEST_TITLE = 4
 """Characters; a shorter title is a word like any other."""
@@ -76,8 +80,16 @@ class Candidate:
             start=first + self.start,
             end=first + self.end,
             sub_question=sub_question,
-            location=self.finding.location,
+            location=_location(self.finding, self.start),
         )
+
+
+def _location(finding: Finding, start: int) -> str:
+    """The place of a quote: the line that it stands on where lines are counted, else its passage's place."""
+    unit, _, number = finding.location.partition(" ")
+    if unit != "line" or not number.isdigit():
+        return finding.location
+    return f"line {int(number) + finding.text.count(chr(10), 0, start)}"
 
 
 def pick_quotes(evidence: Sequence[Finding], plan: Plan, conflicts: Sequence[Conflict] = ()) -> list[Quote]:
@@ -114,7 +126,7 @@ def _values(asked: Asked, scorer: Scorer, candidates: Sequence[Candidate]) -> li
     near = scorer.scores(" ".join(also)) if also else [0.0] * len(plain)
     fits = [score + RELATED * more for score, more in zip(plain, near, strict=True)]
     best = max(fits) or 1.0
-    names = _names_in_the_best(asked, candidates, fits)
+    names = _new_names(asked, candidates[fits.index(max(fits))])
     titles = _Titles(candidates)
     wanted = {*telling(asked.text), *also}
     worth = []
@@ -126,17 +138,17 @@ def _values(asked: Asked, scorer: Scorer, candidates: Sequence[Candidate]) -> li
     return worth
 
 
-def _names_in_the_best(asked: Asked, candidates: Sequence[Candidate], fits: Sequence[float]) -> set[str]:
-    """The names in the best sentences that the question does not name: where the answer may go on."""
-    best = sorted(range(len(fits)), key=lambda place: -fits[place])[:LINKED]
-    known = {*words(asked.text)}
-    return {name for place in best for name in names_in(candidates[place].text) if not known.issuperset(words(name))}
+def _new_names(asked: Asked, best: Candidate) -> set[str]:
+    """The names in the best sentence that the question does not name."""
+    known = set(words(asked.text))
+    return {name for name in names_in(best.text) if not known.issuperset(words(name))}
 
 
 def _tells(one: Candidate, wanted: Container[str]) -> bool:
-    """The sentence itself speaks of what is asked, in more words than its title's."""
+    """The sentence itself speaks of what is asked, in more words than its title's, and is more than a name."""
     own = set(stems(one.text))
-    return any(word in wanted for word in own) and not own.issubset(stems(one.finding.title))
+    said = any(word in wanted for word in own) and not own.issubset(stems(one.finding.title))
+    return said and (len(own) >= FEWEST_WORDS or any(map(str.isdigit, one.text)))
 
 
 def _value(fit: float, one: Candidate, holds: bool, bridges: bool) -> float:
@@ -145,11 +157,12 @@ def _value(fit: float, one: Candidate, holds: bool, bridges: bool) -> float:
 
 
 def _holds(text: str, wanted: Sequence[Wanted]) -> bool:
-    """The sentence holds a value such as is asked for."""
-    return bool(wanted) and any(
-        value.kind == each.kind and (not each.unit or each.unit in value.units)
-        for value in typed(text)
-        for each in wanted
+    """The sentence speaks of what is asked for and holds such a value."""
+    said = frozenset(stems(text)) if wanted else frozenset()
+    fitting = [each for each in wanted if any(related(word) & said for word in each.about)]
+    values = typed(text) if fitting else ()
+    return any(
+        value.kind == each.kind and (not each.unit or each.unit in value.units) for value in values for each in fitting
     )
 
 
