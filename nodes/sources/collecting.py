@@ -166,6 +166,9 @@ async def _one(kind: Kind, place: str, queries: Sequence[str], look: Look) -> Fo
         found = Found(status=error.status, note=str(error))
     except TimeoutError:
         found = Found(status="timed out", note="no answer in time: ask again, or name less at once")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        found = Found(status="failed", note=f"it cannot be opened ({why}): check its permissions")
     except Exception as error:  # a source's own fault costs this place, not the others
         log.warning("source lost", extra={"kind": kind, "error": type(error).__name__})
         found = Found(status="failed", note=f"it could not be read ({type(error).__name__}): check what it is")

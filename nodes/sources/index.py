@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nodes.sources.collecting import Lost, going_on
 from nodes.sources.text import Document, Hit, passages
@@ -27,6 +27,9 @@ BUSY_TRIES = 20
 BATCH = 2_000
 BATCH_CHARACTERS = 5_000_000
 PASSAGES_PER_SOURCE = 2
+LOOKED_THROUGH = 10
+"""Times as many passages are ranked as are wanted."""
+
 LOST_SHOWN = 100
 
 UNFINISHED = "the time was over before everything was read: ask again, it goes on from there"
@@ -39,6 +42,7 @@ _TABLES = (
     "CREATE TABLE spans (id INTEGER PRIMARY KEY, source INTEGER, first INTEGER, location TEXT, title TEXT, path TEXT, "
     "text TEXT)",
     "CREATE INDEX spans_source ON spans (source)",
+    "CREATE INDEX sources_lost ON sources (name) WHERE reason != ''",
 )
 _HITS = """
 SELECT spans.id, name, sources.title, date, first, location, text
@@ -147,13 +151,14 @@ class Index:
 
     def search(self, query: str, limit: int) -> list[Hit]:
         """The best passages for a query: at most `PASSAGES_PER_SOURCE` of each source, then what else there is."""
-        scores = dict(self.words.find(self.database, query, limit * PASSAGES_PER_SOURCE))
-        rows = self.database.execute(_HITS.format(",".join("?" * len(scores))), tuple(scores))
-        found = {
+        scores = dict(self.words.find(self.database, query, limit * LOOKED_THROUGH))
+        sources = dict(self._rows("SELECT id, source FROM spans WHERE id IN ({})", list(scores)))
+        best = _spread([number for number in scores if number in sources], sources)[:limit]
+        hits = {
             number: Hit(name, title, date, first, location, text, scores[number])
-            for number, name, title, date, first, location, text in rows
+            for number, name, title, date, first, location, text in self._rows(_HITS, best)
         }
-        return _spread([found[number] for number in scores if number in found])[:limit]
+        return [hits[number] for number in best if number in hits]
 
     def lost(self) -> list[tuple[str, Status, str]]:
         """(name, status, reason) of what was not read, or not read whole; at most `LOST_SHOWN`."""
@@ -163,6 +168,9 @@ class Index:
     def is_empty(self) -> bool:
         """Whether there is nothing in it to find."""
         return self.database.execute("SELECT 1 FROM spans LIMIT 1").fetchone() is None
+
+    def _rows(self, sql: str, ids: Sequence[int]) -> list[Any]:
+        return self.database.execute(sql.format(",".join("?" * len(ids))), ids).fetchall()
 
     def _about(self, key: str) -> str:
         row = self.database.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
@@ -356,13 +364,13 @@ def _spans(document: Document) -> Iterator[tuple[int, str, str, str, str]]:
         yield first, document.location(first), document.title, path, document.text[first:last]
 
 
-def _spread(hits: Sequence[Hit]) -> list[Hit]:
+def _spread(spans: Sequence[int], sources: Mapping[int, int]) -> list[int]:
     """Every source's best passages first: one long source does not push out the others."""
-    seen: Counter[str] = Counter()
-    first, rest = list[Hit](), list[Hit]()
-    for hit in hits:
-        seen[hit.name] += 1
-        (first if seen[hit.name] <= PASSAGES_PER_SOURCE else rest).append(hit)
+    seen: Counter[int] = Counter()
+    first, rest = list[int](), list[int]()
+    for span in spans:
+        seen[sources[span]] += 1
+        (first if seen[sources[span]] <= PASSAGES_PER_SOURCE else rest).append(span)
     return first + rest
 
 

@@ -82,7 +82,7 @@ class Tantivy(Words):
 
 
 def _schema() -> Any:
-    schema = tantivy.SchemaBuilder().add_unsigned_field("id", stored=True, indexed=True)
+    schema = tantivy.SchemaBuilder().add_integer_field("id", stored=True, indexed=True)
     for name in BOOSTS:
         schema = schema.add_text_field(name, tokenizer_name="en_stem")
     return schema.build()

@@ -34,8 +34,8 @@ class Table:
 
     name: str
     columns: tuple[str, ...]
-    title: str
-    date: str
+    title: str | None
+    date: str | None
 
 
 def documents(path: Path) -> Iterator[tuple[str, Read]]:
@@ -80,24 +80,28 @@ def _of_table(connection: sqlite3.Connection, name: str, most: int) -> Iterator[
 def _table(connection: sqlite3.Connection, name: str) -> Table:
     columns = tuple(str(row[1]) for row in connection.execute(f"PRAGMA table_info({_quoted(name)})"))
     lowered = {column.lower(): column for column in columns}
-    title = next((lowered[word] for word in TITLES if word in lowered), "")
-    date = next((lowered[word] for word in DATES if word in lowered), "")
+    title = next((lowered[word] for word in TITLES if word in lowered), None)
+    date = next((lowered[word] for word in DATES if word in lowered), None)
     return Table(name, columns, title, date)
 
 
 def _selected(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[object, ...]]:
     """The rows, each after its rowid; rows that have none are numbered. Blobs are not even loaded."""
-    values = ", ".join(_value(_quoted(column)) for column in table.columns)
-    source = _quoted(table.name)
+    columns = ", ".join(_value(_quoted(column)) for column in table.columns)
     names = {column.lower() for column in table.columns}
-    alias = next((word for word in ("rowid", "oid", "_rowid_") if word not in names), "")
+    alias = next((word for word in ("rowid", "oid", "_rowid_") if word not in names), "NULL")
+    for number, (row, *values) in enumerate(_tried(connection, alias, columns, _quoted(table.name)), 1):
+        yield number if row is None else row, *values
+
+
+def _tried(connection: sqlite3.Connection, alias: str, columns: str, source: str) -> sqlite3.Cursor:
+    """A table WITHOUT ROWID, and with some builds of SQLite a view, refuses the question for it."""
     try:
-        yield from connection.execute(f"SELECT {alias or 'no_such_column'}, {values} FROM {source}")  # noqa: S608
+        return connection.execute(f"SELECT {alias}, {columns} FROM {source}")  # noqa: S608 - quoted by `_quoted`
     except sqlite3.OperationalError as error:
         if "no such column" not in str(error):
             raise
-        for number, row in enumerate(connection.execute(f"SELECT {values} FROM {source}"), 1):  # noqa: S608
-            yield number, *row
+        return connection.execute(f"SELECT NULL, {columns} FROM {source}")  # noqa: S608
 
 
 def _value(column: str) -> str:
@@ -113,9 +117,9 @@ def _document(table: Table, row: object, values: Sequence[object]) -> Document |
     texts = [value for value in cells.values() if isinstance(value, str) and value.strip()]
     if not texts:
         return None
-    title = cells.pop(table.title, "")
+    title = cells.pop(table.title, "") if table.title is not None else ""
     body = _body(str(title), cells)
-    date = _ISO.match(str(cells.get(table.date) or ""))
+    date = _ISO.match(str(cells.get(table.date, "") if table.date is not None else ""))
     return Document(
         name=f"{table.name}/{row}",
         title=" ".join(str(title or min(texts, key=len)).split())[:200],
