@@ -12,7 +12,7 @@ from langgraph.types import interrupt
 
 from guards.attempt import current_attempt
 from guards.scope import stop_request
-from guards.wiring import can_pause
+from guards.wiring import can_pause, resumed_by_person
 from nodes.text.policies import answered, applied
 from nodes.text.values import group_values
 from state.guarded import Guarded, Missing, Run
@@ -39,7 +39,7 @@ async def settle(state: Brief, runtime: Runtime[Context]) -> Settled:
     evidence = state.get("evidence", [])
     plan = state.get("plan") or Plan(question=state.get("question", ""))
     conflicts = await asyncio.to_thread(group_values, evidence, plan)
-    if context.merge == "ask" and conflicts:
+    if conflicts and (context.merge == "ask" or resumed_by_person(get_config())):
         return _asked(state, plan, conflicts)
     return {"conflicts": applied(context.merge, conflicts, evidence, context.trusted)}
 
@@ -61,7 +61,7 @@ def _ending(state: Brief) -> bool:
 
 
 def _unasked(reason: str) -> Missing:
-    return Missing(what="merge policy 'ask'", status="skipped", reason=reason)
+    return Missing(what="merge policy", status="skipped", reason=reason)
 
 
 def _group(conflict: Conflict) -> dict[str, object]:

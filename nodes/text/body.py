@@ -10,6 +10,14 @@ ANSWER_QUOTES = 3
 SUSPICIOUS = 10
 """Suspicious sources that are listed."""
 
+PICKS = {
+    "majority": "most sources say",
+    "newest": "the newest source says",
+    "trusted": "the most trusted source says",
+    "ask": "a person chose",
+}
+"""How a rule's pick is told."""
+
 _MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "[]<`"})
 
 
@@ -95,9 +103,15 @@ def _groups(conflicts: Sequence[Conflict]) -> Iterator[str]:
 def _judged(conflict: Conflict) -> str:
     """What is known of a group beside its values: how certain the conflict is, the rule's pick, a model's note."""
     certain = "a conflict: alike but for the value" if conflict.kind == "conflict" else ""
-    picks = conflict.rule != "keep_all"
-    picked = f"the rule {conflict.rule} picks {_line(conflict.chosen) or 'none of them'}" if picks else ""
-    return "".join(f" — {part}" for part in (certain, picked, conflict.note) if part)
+    return "".join(f" — {part}" for part in (certain, _picked(conflict), conflict.note) if part)
+
+
+def _picked(conflict: Conflict) -> str:
+    if conflict.rule == "keep_all":
+        return ""
+    if not conflict.chosen:
+        return f"the rule “{conflict.rule}” picks none of them"
+    return f"{PICKS.get(conflict.rule, conflict.rule)}: {_line(conflict.chosen)}"
 
 
 def _verbatim(text: str) -> str:
