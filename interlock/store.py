@@ -31,13 +31,13 @@ FREE_PAGES: Final = 1_000
 
 _COLUMNS: Final = "id, name, question, began, ended, outcome, stop_reason"
 _FOUND: Final = f"""
-SELECT {_COLUMNS} FROM runs WHERE name = ? OR substr(id, 1, ?) = ? ORDER BY name = ? DESC, began DESC LIMIT 2
+SELECT {_COLUMNS} FROM runs WHERE name = ? OR substr(id, 1, ?) = ? ORDER BY name = ? DESC, rowid DESC LIMIT 2
 """  # noqa: S608
 _TOO_MANY: Final = """
 SELECT id FROM (
     SELECT id, row_number() OVER newest AS place, sum(size) OVER newest AS bytes,
         count(*) FILTER (WHERE ended IS NULL) OVER newest AS unfinished, ended FROM runs
-    WINDOW newest AS (ORDER BY began DESC ROWS UNBOUNDED PRECEDING))
+    WINDOW newest AS (ORDER BY rowid DESC ROWS UNBOUNDED PRECEDING))
 WHERE place >= ? OR bytes > ? OR (ended IS NULL AND unfinished >= ?)
 """
 
@@ -85,7 +85,7 @@ class Store:
 
     async def runs(self, limit: int = 100) -> list[Recorded]:
         """The runs, the newest first."""
-        rows = await self._rows(f"SELECT {_COLUMNS} FROM runs ORDER BY began DESC LIMIT ?", limit)  # noqa: S608
+        rows = await self._rows(f"SELECT {_COLUMNS} FROM runs ORDER BY rowid DESC LIMIT ?", limit)  # noqa: S608
         return [self._recorded(row) for row in rows]
 
     async def find(self, name: str) -> Recorded:
@@ -158,7 +158,7 @@ class Store:
         async with self._writing() as database:
             ((free,),) = await database.execute_fetchall("PRAGMA freelist_count")
             if free > FREE_PAGES:
-                await database.execute_fetchall(f"PRAGMA incremental_vacuum({free - FREE_PAGES // 2})")
+                await database.executescript(f"PRAGMA incremental_vacuum({free - FREE_PAGES // 2})")  # a script ends it
 
     def lost(self, error: Exception) -> None:
         """Say, once, that something could not be kept."""
@@ -214,23 +214,30 @@ async def open_store(folder: Path | None = None) -> AsyncIterator[Store]:
     Raises:
         BadUsage: The file in it is damaged or not ours.
     """
-    path, trouble = Path(FILE), None
+    path, trouble = (folder or Path()) / FILE, None
     try:
-        path = await asyncio.to_thread(_path, folder)
-        await asyncio.to_thread(prepare, path)
+        path = await asyncio.to_thread(_prepared, folder)
     except (OSError, sqlite3.OperationalError) as error:
         trouble = error
     async with connected(None if trouble else path) as database:
         store = Store(path, database)
+        try:
+            await store.saver.setup()
+        except sqlite3.Error as error:
+            trouble = error
         if trouble:
             store.lost(trouble)
         yield store
 
 
-def _path(folder: Path | None) -> Path:
+def _prepared(folder: Path | None) -> Path:
+    """The store's file, which is there afterwards. Blocks."""
     from nodes.sources.index import data_folder
 
-    return (folder or data_folder()) / FILE
+    folder = folder or data_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare(folder / FILE)
+    return folder / FILE
 
 
 def _storable(text: str) -> str:
