@@ -32,7 +32,7 @@ HALF_RANK = 4
 LEAD = 0.4
 BRIDGE = 0.4
 KIND = 0.5
-LINK = 0.3
+LINK = 0.5
 """For a name that the best sentence brings up: where the answer may go on."""
 
 SAME_WORDS = 0.3
@@ -126,12 +126,13 @@ def _values(asked: Asked, scorer: Scorer, candidates: Sequence[Candidate]) -> li
     near = scorer.scores(" ".join(also)) if also else [0.0] * len(plain)
     fits = [score + RELATED * more for score, more in zip(plain, near, strict=True)]
     best = max(fits) or 1.0
-    names = _new_names(asked, candidates[fits.index(max(fits))])
+    first = candidates[fits.index(max(fits))]
+    names = _new_names(asked, first)
     titles = _Titles(candidates)
     wanted = {*telling(asked.text), *also}
     worth = []
     for fit, one in zip(fits, candidates, strict=True):
-        linked = any(name in one.text for name in names)
+        linked = one.finding is not first.finding and any(name in one.text for name in names)
         tells = linked or _tells(one, wanted)
         holds = tells and _holds(one.text, asked.wanted)
         worth.append(_value(fit / best + LINK * linked, one, holds, titles.others_in(one)) if tells else 0.0)
