@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -40,6 +40,9 @@ _CURES = {
 }
 _NAT64 = IPv6Network("64:ff9b::/96")
 _COMPATIBLE = IPv6Network("::/96")
+_SERVICES = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
+"""Where clouds answer their own machines, beside the link-local addresses."""
+
 _UNICAST = IPv6Network("2000::/3")
 
 
@@ -119,8 +122,14 @@ def _check(address: IPv4Address | IPv6Address) -> None:
     if inner.is_loopback:
         if os.environ.get("INTERLOCK_ALLOW_LOOPBACK") != "1":
             raise Lost("it leads to this machine itself: INTERLOCK_ALLOW_LOOPBACK=1 opens that", "refused")
-    elif not inner.is_global or inner.is_multicast or (inner.version == 6 and inner not in _UNICAST):
+    elif not _public(inner):
         raise Lost("it leads to a private address: name a public one, or save the page as a file", "refused")
+
+
+def _public(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address):
+        return address.is_global and address in _UNICAST
+    return address.is_global and not address.is_multicast and not any(address in closed for closed in _SERVICES)
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
