@@ -1,6 +1,6 @@
 """Hole: one reason why a drawing is not safe to run, with its cure."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Hole:
     def __str__(self) -> str:
         place = f"{self.graph}: {self.node}" if self.graph else self.node
         return f"{place}: {self.problem} [{self.rule}]. Cure: {self.cure}"
+
+    def as_dict(self) -> dict[str, str]:
+        """The finding as plain data, for JSON."""
+        return asdict(self)
 
 
 def in_order(holes: "list[Hole] | set[Hole]") -> list[Hole]:

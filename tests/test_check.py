@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import subprocess
 import time
 from operator import add
@@ -605,6 +606,11 @@ def test_guard_refuses_with_every_hole_at_once_in_a_stable_order() -> None:
     }
     assert list(refused.value.holes) == holes(build(), CLEAN)
     assert all(str(hole) in str(refused.value) for hole in refused.value.holes)
+
+
+def test_a_hole_is_plain_data_for_json() -> None:
+    hole = Hole("no-time-out", "a", "'a' has no time-out", "say Policy(timeout=30)", "research")
+    assert Hole(**json.loads(json.dumps(hole.as_dict()))) == hole
 
 
 def test_a_guarded_graph_is_checked_under_its_own_policy() -> None:
