@@ -5,10 +5,8 @@ The processes are real, and so is SIGKILL. Runs that must die at a certain place
 
 import asyncio
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -24,15 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Fork
 
 from interlock.exits import BadUsage
 from interlock.runner import Job, resume, start
 from interlock.store import Store, open_store
 from state.answer import Answer
 from state.research import Context
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["graphs.research", "interlock.runner", "interlock.saver", "aiosqlite", "httpx2"])
 
 QUESTION = "How many passengers did the Harbour Line carry, and what did the Harbour Line cost?"
 PAGE = "<html><title>Gazette</title><body><p>The Harbour Line cost 48 million crowns in 2019.</p></body></html>"
@@ -211,31 +207,6 @@ class Saves:
 
 
 # How the tests start them.
-
-
-class Fork:
-    """A process that tells things."""
-
-    def __init__(self, target: Callable[..., None], *args: Any) -> None:
-        self.told, theirs = FORKS.Pipe(duplex=False)
-        self.process = FORKS.Process(target=target, args=(*args, theirs))
-        self.process.start()
-        theirs.close()
-
-    def hear(self, count: int) -> list[Any]:
-        heard = list[Any]()
-        while len(heard) < count:
-            assert self.told.poll(30), heard
-            heard.append(self.told.recv())
-        return heard
-
-    def kill(self) -> None:
-        os.kill(self.process.pid or 0, signal.SIGKILL)
-        self.join(-signal.SIGKILL)
-
-    def join(self, code: int = 0) -> None:
-        self.process.join(30)
-        assert self.process.exitcode == code
 
 
 def finished(job: Job, data: Path) -> tuple[Answer, list[str]]:
