@@ -28,6 +28,8 @@ def main(args: argparse.Namespace) -> int:
             raise BadUsage(
                 f"{option} is for one question: with --questions FILE the answers go to --jsonl OUT or stdout"
             )
+    if args.merge == "ask":
+        raise BadUsage("--merge ask needs you at every question: choose another one for --questions")
     questions, sources = read_questions(Path(args.questions)), inputs.sources_of(args)
     inputs.check_data_folder()
     jobs = [inputs.job(args, {**sources, "question": one.question}, one.id) for one in questions]

@@ -9,6 +9,16 @@ from interlock.terminal import put, put_report, say
 from state.answer import Answer
 
 
+def handed_over(answer: Answer | None, args: argparse.Namespace, out: Path | None) -> int:
+    """Deliver the answer of a run that was just worked on, if it has one yet, with a line on how it ended."""
+    if answer is None:
+        return EXIT_CODES["partial"]
+    code = deliver(answer, args, out)
+    if not args.quiet:
+        say(summary(answer))
+    return code
+
+
 def deliver(answer: Answer, args: argparse.Namespace, out: Path | None) -> int:
     """Hand an answer over as the options say; the exit code."""
     if args.json:

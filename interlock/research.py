@@ -1,6 +1,7 @@
 """`interlock research`: one question, or many, answered from the sources that were named."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,6 @@ from interlock import inputs
 from interlock.exits import BadUsage
 from interlock.process import run
 from interlock.stopping import Stopping
-from interlock.terminal import say
 
 if TYPE_CHECKING:
     from interlock.runner import Job
@@ -29,15 +29,12 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _one(job: "Job", args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:
-    from interlock.delivery import deliver, summary
-    from interlock.progress import shown
+    from interlock.asking import to_the_end
+    from interlock.delivery import handed_over
     from interlock.runner import start
     from interlock.store import open_store
 
-    with shown(args.quiet, job.question["question"]) as show, stopping.watched(show) as watch:
-        async with open_store() as store:
-            answer = await start(job, store, watch)
-    code = deliver(answer, args, out)
-    if not args.quiet:
-        say(summary(answer))
-    return code
+    async with open_store() as store:
+        ask = partial(start, job, store)
+        answer = await to_the_end(ask, store, job.question["question"], args.quiet, stopping)
+    return handed_over(answer, args, out)

@@ -2,11 +2,15 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interlock import inputs
 from interlock.process import run
 from interlock.stopping import Stopping
-from interlock.terminal import say
+
+if TYPE_CHECKING:
+    from interlock.progress import Show
+    from state.answer import Answer
 
 
 def main(args: argparse.Namespace) -> int:
@@ -16,16 +20,17 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _resume(args: argparse.Namespace, out: Path | None, stopping: Stopping) -> int:
-    from interlock.delivery import deliver, summary
-    from interlock.progress import shown
+    from interlock.asking import read_answer, to_the_end
+    from interlock.delivery import handed_over
     from interlock.runner import resume
     from interlock.store import open_store
 
     async with open_store() as store:
         found = await store.find(args.run)
-        with shown(args.quiet, found.question) as show, stopping.watched(show) as watch:
-            answer = await resume(found.id, store, watch)
-    code = deliver(answer, args, out)
-    if not args.quiet:
-        say(summary(answer))
-    return code
+        said = read_answer(args.answer or "")
+
+        async def go_on(watch: "Show") -> "Answer":
+            return await resume(found.id, store, watch, said)
+
+        answer = await to_the_end(go_on, store, found.question, args.quiet, stopping)
+    return handed_over(answer, args, out)

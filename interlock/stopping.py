@@ -20,10 +20,12 @@ class Stopping:
 
     Attributes:
         reason: Why the runs end; empty while nobody wants that.
+        asked: Is set once the runs have been told.
     """
 
     def __init__(self) -> None:
         self.reason = ""
+        self.asked = asyncio.Event()
         self._runs: set[str] = set()
         self._begun = False
         self._loop = asyncio.get_running_loop()
@@ -74,6 +76,7 @@ class Stopping:
         say("stopping with what was found so far; once more ends at once")
         for run in self._runs:
             self._stop(run)
+        self.asked.set()
 
     def _stop(self, run: str) -> None:
         from guards import request_stop
