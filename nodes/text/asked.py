@@ -83,7 +83,7 @@ class Asked:
     years: frozenset[str]
 
 
-def read(question: str) -> Asked:
+def read_question(question: str) -> Asked:
     """Read a question; its first 4,000 characters."""
     text = _without_talk_of_sources(question[:CHARACTERS])
     names = tuple(dict.fromkeys(names_in(text)))

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from nodes.text.asked import Asked, Wanted, names_in, read, related
+from nodes.text.asked import Asked, Wanted, names_in, read_question, related
 from nodes.text.quotable import quotable, with_items
 from nodes.text.scoring import Scorer, telling
-from nodes.text.tokens import stems, words
+from nodes.text.tokens import read, words
 from nodes.text.typed import typed
 from state.evidence import Finding
 from state.report import Conflict, Plan, Quote
@@ -100,7 +100,7 @@ def pick_quotes(evidence: Sequence[Finding], plan: Plan, conflicts: Sequence[Con
         plan: Its question is what the quotes are for; each is given to the sub-question that it fits best.
         conflicts: The groups of different values.
     """
-    asked = read(plan.question)
+    asked = read_question(plan.question)
     candidates = _candidates(evidence[:FINDINGS])
     if not candidates:
         return []
@@ -129,7 +129,7 @@ def _values(asked: Asked, scorer: Scorer, candidates: Sequence[Candidate]) -> li
     first = candidates[fits.index(max(fits))]
     names = _new_names(asked, first)
     titles = _Titles(candidates)
-    wanted = {*telling(asked.text), *also}
+    wanted = frozenset((*telling(asked.text), *also))
     worth = []
     for fit, one in zip(fits, candidates, strict=True):
         linked = one.finding is not first.finding and any(name in one.text for name in names)
@@ -145,10 +145,10 @@ def _new_names(asked: Asked, best: Candidate) -> set[str]:
     return {name for name in names_in(best.text) if not known.issuperset(words(name))}
 
 
-def _tells(one: Candidate, wanted: Container[str]) -> bool:
+def _tells(one: Candidate, wanted: frozenset[str]) -> bool:
     """The sentence itself speaks of what is asked, in more words than its title's, and is more than a name."""
-    own = set(stems(one.text))
-    said = any(word in wanted for word in own) and not own.issubset(stems(one.finding.title))
+    own = read(one.text).counts.keys()
+    said = not wanted.isdisjoint(own) and not own <= read(one.finding.title).counts.keys()
     return said and (len(own) >= FEWEST_WORDS or any(map(str.isdigit, one.text)))
 
 
@@ -159,8 +159,8 @@ def _value(fit: float, one: Candidate, holds: bool, bridges: bool) -> float:
 
 def _holds(text: str, wanted: Sequence[Wanted]) -> bool:
     """The sentence speaks of what is asked for and holds such a value."""
-    said = frozenset(stems(text)) if wanted else frozenset()
-    fitting = [each for each in wanted if any(related(word) & said for word in each.about)]
+    said = read(text).counts.keys()
+    fitting = [each for each in wanted if any(not related(word).isdisjoint(said) for word in each.about)]
     values = typed(text) if fitting else ()
     return any(
         value.kind == each.kind and (not each.unit or each.unit in value.units) for value in values for each in fitting
@@ -172,11 +172,11 @@ class _Titles:
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         titles = {one.finding.title.lower() for one in candidates}
-        self.stems = {title: frozenset(stems(title)) for title in titles if len(title) >= SHORTEST_TITLE}
+        self.titles = [title for title in titles if len(title) >= SHORTEST_TITLE]
 
     def others_in(self, one: Candidate) -> bool:
         own, text = one.finding.title.lower(), one.text.lower()
-        return any(title in text for title in self.stems if title != own)
+        return any(title in text for title in self.titles if title != own)
 
 
 def _chosen(candidates: Sequence[Candidate], values: Sequence[float], sides: Container[tuple[str, str]]) -> list[int]:
@@ -198,7 +198,7 @@ class _Race:
     def __init__(self, candidates: Sequence[Candidate], values: Sequence[float], places: Sequence[int]) -> None:
         self.candidates = candidates
         self.values = values
-        self.left = {place: frozenset(stems(candidates[place].text)) for place in places}
+        self.left = {place: frozenset(read(candidates[place].text).counts) for place in places}
         self.repeated = dict.fromkeys(self.left, 0.0)
         self.sources: Counter[str] = Counter()
         self.chosen: list[int] = []
@@ -221,7 +221,7 @@ class _Race:
 
 def _sub_question(one: Candidate, sub_questions: Sequence[str]) -> str:
     """The sub-question that a quote fits best; empty when it says less than a third of any."""
-    said = frozenset(stems(f"{one.finding.title} {one.text}"))
+    said = read(one.finding.title).counts.keys() | read(one.text).counts.keys()
     shares = {
         asked: len(said.intersection(wanted)) / len(wanted) for asked in sub_questions if (wanted := telling(asked))
     }

@@ -6,6 +6,7 @@ prose that was wrapped. Wrapped prose is read on into the next line; everything 
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from nodes.text.common import COMMON
 
@@ -14,6 +15,9 @@ LONGEST = 400
 
 FIELD = 240
 """Characters of a `label: value` that is left whole though it may hold several sentences."""
+
+TEXTS_KEPT = 256
+"""Texts that are cut only once: a run looks at each several times."""
 
 NARROWEST = 50
 WIDEST = 160
@@ -34,7 +38,8 @@ _LABEL = re.compile(r"[*_]{0,2}\w[\w/().-]{0,20}(?: [\w/().-]{1,20}){0,2}[*_]{0,
 _WORD = re.compile(r"\w+")
 
 
-def sentences(text: str, rows: bool = False) -> list[Span]:
+@lru_cache(maxsize=TEXTS_KEPT)
+def sentences(text: str, rows: bool = False) -> tuple[Span, ...]:
     """The spans of all sentences, in order; they never overlap, and each begins and ends with a visible character.
 
     Args:
@@ -44,7 +49,7 @@ def sentences(text: str, rows: bool = False) -> list[Span]:
     spans: list[Span] = []
     for start, end, whole in _blocks(text, rows):
         spans += _pieces(text, [(start, end)] if whole else _cut(text, start, end))
-    return spans
+    return tuple(spans)
 
 
 def _blocks(text: str, rows: bool) -> Iterator[tuple[int, int, bool]]:

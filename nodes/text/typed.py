@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from nodes.text.common import COMMON
 from nodes.text.tokens import stem
 
 Kind = Literal["date", "number"]
+
+TEXTS_KEPT = 4_096
+"""Sentences that are read only once."""
 
 UNIT_WORDS = 3
 """Words after a number that may say what it counts: `15 new trams`."""
@@ -32,6 +36,7 @@ _NUMBERS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
+_DIGIT = re.compile(r"\d")
 _UNIT = re.compile(r"[\s,-]{1,2}([^\W\d_]{1,30}(?:/[a-z]{1,3})?[²³]?)")
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12}
 
@@ -59,12 +64,15 @@ class Typed:
         return all(a == b or (self.kind == "date" and 0 in (a, b)) for a, b in zip(self.key, other.key, strict=True))
 
 
-def typed(text: str) -> list[Typed]:
+@lru_cache(maxsize=TEXTS_KEPT)
+def typed(text: str) -> tuple[Typed, ...]:
     """The dates and amounts of one sentence, in order; a number inside a date is no amount."""
+    if not _DIGIT.search(text):
+        return ()
     dates = [Typed("date", match.start(), match.end(), _day(match)) for match in _DATES.finditer(text)]
     taken = {place for date in dates for place in range(date.start, date.end)}
     numbers = [_amount(text, match) for match in _NUMBERS.finditer(text) if match.start("number") not in taken]
-    return sorted((*dates, *numbers), key=lambda value: value.start)
+    return tuple(sorted((*dates, *numbers), key=lambda value: value.start))
 
 
 def _day(match: "re.Match[str]") -> tuple[float, ...]:

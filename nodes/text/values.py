@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from nodes.text.asked import YEAR, Asked, Wanted, read, related
+from nodes.text.asked import YEAR, Asked, Wanted, read_question, related
 from nodes.text.quotable import quotable
-from nodes.text.tokens import stem, stems, words
+from nodes.text.tokens import read, stem, stems, words
 from nodes.text.typed import Typed, typed
 from state.evidence import Finding
 from state.report import Conflict, Plan, Value
@@ -46,12 +46,12 @@ class Said:
     @cached_property
     def stems(self) -> frozenset[str]:
         """Its words."""
-        return frozenset(stems(self.text))
+        return frozenset(read(self.text).counts)
 
     @cached_property
     def around(self) -> frozenset[str]:
         """Its words and those of its title."""
-        return self.stems | frozenset(stems(self.finding.title))
+        return self.stems | read(self.finding.title).counts.keys()
 
     @cached_property
     def rest(self) -> frozenset[str]:
@@ -85,7 +85,7 @@ def group_values(evidence: Sequence[Finding], plan: Plan) -> list[Conflict]:
         evidence: Findings, best first; the first 40 are read.
         plan: Has the question.
     """
-    asked = read(plan.question)
+    asked = read_question(plan.question)
     said = list(_said(evidence[:FINDINGS]))
     groups = [(_subject(asked, wanted), _answers(asked, wanted, said)) for wanted in asked.wanted]
     groups += ((_pattern(copies[0]), copies) for copies in _copies(asked, said))
@@ -98,7 +98,7 @@ def _said(evidence: Iterable[Finding]) -> Iterator[Said]:
         for start, end in quotable(finding):
             text = finding.text[start:end]
             if values := typed(text):
-                yield Said(finding, text, tuple(values))
+                yield Said(finding, text, values)
 
 
 def _subject(asked: Asked, wanted: Wanted) -> str:
@@ -158,7 +158,7 @@ def _about_what_is_named(asked: Asked, said: Said) -> bool:
     missing = [name for name in asked.names if not _named(name) <= said.around]
     if not missing:
         return True
-    read_too = said.around | frozenset(stems(said.finding.text))
+    read_too = said.around | read(said.finding.text).counts.keys()
     return all(_named(name) <= read_too for name in missing)
 
 
@@ -188,7 +188,7 @@ def _unit(wanted: Wanted, value: Typed) -> str:
 
 def _copies(asked: Asked, said: Sequence[Said]) -> Iterator[list[Stated]]:
     """Sentences of different sources that are alike but for one value, and speak of the question's matter."""
-    close = [one for one in said if len(one.rest) >= FEWEST_WORDS and _matters(asked, one)][:COPIES]
+    close = [one for one in said if _matters(asked, one) and len(one.rest) >= FEWEST_WORDS][:COPIES]
     while close:
         first, *others = close
         alike = [(other, place) for other in others if (place := _differing(first, other)) >= 0]
