@@ -121,13 +121,13 @@ def _cut(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _ends(text: str, start: int, mark: "re.Match[str]", end: int) -> bool:
-    """Whether a full stop ends a sentence: not after an abbreviation or an initial, not before a small letter."""
+    """Whether a mark ends a sentence: a full stop not after an abbreviation or an initial, none before a small letter."""
     following = _WORD.search(text, mark.end(), min(end, mark.end() + 40))
-    if following is None or mark.group()[0] not in ".…":
-        return True
-    after = following.group()
-    if after[0].islower():
+    after = following.group() if following else ""
+    if after[:1].islower():
         return False
+    if not after or mark.group()[0] not in ".…":
+        return True
     words = text[max(start, mark.start() - 20) : mark.start()].split()
     before = words[-1].lstrip("(\"'“‘[").lower() if words else ""
     if before in _TITLES:
