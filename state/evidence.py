@@ -41,6 +41,7 @@ class Finding(Message):
     start: int = Field(default=0, description="Offset of the first character in the stored source's text.")
     end: int = 0
     score: float = Field(default=0.0, description="The collector's own score; not comparable between collectors.")
+    about: str = Field(default="", description="Words of the path; names at the beginning of a long document.")
     date: str = Field(default="", description="ISO date of the source where known: file name, metadata, column.")
     query: str = Field(default="", description="The query that found it.")
     suspicious: str = Field(default="", description="Name of the input rule that the text trips; it is then only data.")

@@ -152,6 +152,7 @@ def finding(kind: Kind, hit: Hit, source_id: str, place: str, query: str) -> Fin
         start=hit.start,
         end=hit.start + len(hit.text),
         score=hit.score,
+        about=hit.about,
         date=hit.date,
         query=query,
     )

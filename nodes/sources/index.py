@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nodes.sources.collecting import Lost, going_on
-from nodes.sources.text import Document, Hit, passages
+from nodes.sources.text import LONG, Document, Hit, about, passages
 from nodes.sources.words import Damaged, Fts5, Words, spoken
 from state.guarded import Status
 
-SCHEMA = 2
+SCHEMA = 3
 INDEXES_KEPT = 100
 BUSY_SECONDS = 0.5
 BUSY_TRIES = 20
@@ -45,7 +45,7 @@ _TABLES = (
     "CREATE INDEX sources_lost ON sources (name) WHERE reason != ''",
 )
 _HITS = """
-SELECT spans.id, name, sources.title, date, first, location, text
+SELECT spans.id, name, sources.title, date, first, location, text, path
 FROM spans JOIN sources ON sources.id = spans.source WHERE spans.id IN ({})
 """
 
@@ -122,7 +122,7 @@ class Index:
             return ""
         known = dict(self.database.execute("SELECT name, stamp FROM sources"))
         gone = [name for name in known if name not in stamps]
-        changed = [name for name, stamp in stamps.items() if known.get(name) != stamp]
+        changed = sorted(name for name, stamp in stamps.items() if known.get(name) != stamp)
         try:
             self._write([], gone)
             whole = self._read(changed, stamps, read)
@@ -360,6 +360,8 @@ def _described(name: str, read: Read) -> tuple[str, str, Status, str]:
 
 def _spans(document: Document) -> Iterator[tuple[int, str, str, str, str]]:
     path = spoken(document.name)
+    if len(document.text) > LONG:
+        path += f" {about(document.text)}"
     for first, last in passages(document.text):
         yield first, document.location(first), document.title, path, document.text[first:last]
 

@@ -5,10 +5,17 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nodes.text.named import names_in
+
 PASSAGE = 1_200
 """Characters that a passage aims at."""
 
 LONGEST = 1_500
+LONG = 6_000
+"""Characters from which a document is long: its passages do not say by themselves what they are about."""
+
+BEGINNING = 1_000
+ABOUT_CHARACTERS = 400
 SHORTEST = 400
 BREAKS = ("\n\n", "\n", ". ", " ")
 """Where a passage may end, best first."""
@@ -28,6 +35,7 @@ class Hit:
     location: str
     text: str
     score: float = 0.0
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,11 @@ def _cut(text: str, start: int, target: int) -> int:
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     span = text[start:end]
     return start + len(span) - len(span.lstrip()), end - len(span) + len(span.rstrip())
+
+
+def about(text: str) -> str:
+    """The names at the beginning of a long document: what its later passages are about without saying so."""
+    return " ".join(dict.fromkeys(names_in(text[:BEGINNING])))[:ABOUT_CHARACTERS]
 
 
 def date_of(name: str, text: str) -> str:

@@ -17,10 +17,11 @@ from state.evidence import Finding
 from state.report import Plan
 
 NAMED = 1.0
+ABOUT = 0.6
 LINKED = 0.6
 PHRASES = 0.35
 DATED = 0.3
-AGAIN = 0.9
+AGAIN = 0.95
 """What each further passage of a source keeps of its score, so that several sources are seen."""
 
 Scored = tuple[float, Finding]
@@ -28,11 +29,19 @@ Scored = tuple[float, Finding]
 
 def rank(candidates: Sequence[Finding], plan: Plan) -> list[Finding]:
     """The candidates that fit at all, best first, each with its score."""
-    fits = _relative(Scorer.over([(found.title, found.text) for found in candidates]).scores(plan.question))
-    phrases, dated = _phrases(candidates, plan.names), [_dated(found, plan.dates) for found in candidates]
+    fits = _relative(
+        Scorer.over([(f"{found.title} {found.about}", found.text) for found in candidates]).scores(plan.question)
+    )
+    begins = [read(f"{found.title} {found.about}").folded for found in candidates]
+    texts = [f"{begin}{read(found.text).folded}" for begin, found in zip(begins, candidates, strict=True)]
+    about = _held([read(found.about).folded for found in candidates], plan.names)
+    phrases = _held(texts, plan.names)
+    dated = [_dated(found, plan.dates) for found in candidates]
     asked = folded(plan.question)
     named = [_named(found, asked, plan.files) for found in candidates]
-    base = [f + PHRASES * p + DATED * d for f, p, d in zip(fits, phrases, dated, strict=True)]
+    base = [
+        f + PHRASES * p + DATED * d + ABOUT * (a > 0.99) for f, p, d, a in zip(fits, phrases, dated, about, strict=True)
+    ]
     first = _sorted(zip((b + NAMED * n for b, n in zip(base, named, strict=True)), candidates, strict=True))
     reading = heads(plan.question, first)
     linked = [mentioned(reading, subject_of(found.title)) for found in candidates]
@@ -53,14 +62,12 @@ def _named(found: Finding, asked: str, files: Sequence[str]) -> float:
     return float(any(found.place.endswith(file) or found.source_id.endswith(file) for file in files))
 
 
-def _phrases(candidates: Sequence[Finding], names: Sequence[str]) -> list[float]:
-    """The part of the question's names that each candidate holds, each weighed by how rare it is among them."""
+def _held(texts: Sequence[str], names: Sequence[str]) -> list[float]:
+    """The part of the question's names that each text holds, each name weighed by how rare it is among them."""
     subjects = [subject for subject in dict.fromkeys(map(subject_of, names)) if subject]
-    held = [
-        [s for s in subjects if s in read(found.text).folded or s in read(found.title).folded] for found in candidates
-    ]
+    held = [[subject for subject in subjects if subject in text] for text in texts]
     holding = Counter(subject for each in held for subject in each)
-    weights = {subject: math.log(1 + len(candidates) / (1 + n)) for subject, n in holding.items()}
+    weights = {subject: math.log(1 + len(texts) / (1 + n)) for subject, n in holding.items()}
     total = sum(weights.values()) or 1.0
     return [sum(weights[subject] for subject in each) / total for each in held]
 
@@ -70,7 +77,7 @@ def _dated(found: Finding, dates: Sequence[str]) -> float:
     if not dates:
         return 0.0
     name = folded(f"{found.source_id} {found.title}")
-    return sum(_is_of(found, name, date) for date in dates) / len(dates)
+    return float(any(_is_of(found, name, date) for date in dates))
 
 
 def _is_of(found: Finding, name: str, date: str) -> bool:
