@@ -1,7 +1,6 @@
 """Folder: which files there are to read below a root, without reading any."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,44 +46,46 @@ def scan(root: Path) -> Scan:
         raise Lost("it is neither a file nor a folder: check the path", "refused")
     if root.suffix.lower() not in READERS:
         raise unread(root.suffix or root.name)
-    name = printable(root.name)
-    return Scan({name: _stamp(root.stat())}, {name: root.name})
+    stat, name = root.stat(), printable(root.name)
+    return Scan({name: _stamp(stat)}, {name: root.name})
 
 
 def _tree(root: Path) -> Scan:
-    seen = Scan()
-    for path, entry in _files(root, seen):
-        if len(seen.stamps) >= FILES:
-            seen.note = f"only its first {FILES} files were read: name folders inside it"
-            break
-        try:
-            stamp = _stamp(entry.stat(follow_symlinks=False))
-        except OSError:
-            continue  # deleted a moment ago
-        name = printable(path)
-        if name != path:
-            seen.paths[name] = path
-        seen.stamps[name] = stamp
-    if not seen.stamps and not seen.lost:
+    seen, folders = Scan(), [""]
+    while folders and not seen.note:
+        folders += _in_folder(root, folders.pop(), seen)
+    if not (seen.stamps or seen.lost or seen.note):
         seen.note = f"no file in it can be read: it needs {', '.join(sorted(READERS))}"
         seen.status = "skipped"
     return seen
 
 
-def _files(root: Path, seen: Scan) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
-    """The files that can be read, folder by folder in the order of their names."""
-    folders = [""]
-    while folders:
-        folder = folders.pop()
-        inside = []
-        for entry in _entries(root, folder, seen):
-            if entry.name.startswith(".") or entry.is_symlink():
-                continue
-            if entry.is_dir():
-                inside.append(f"{folder}{entry.name}/")
-            elif _suffix(entry.name) in READERS and entry.is_file():
-                yield folder + entry.name, entry
-        folders += reversed(inside)
+def _in_folder(root: Path, folder: str, seen: Scan) -> list[str]:
+    """Note the files of one folder, and say which folders it holds; this is most of what a question costs."""
+    inside = []
+    for entry in _entries(root, folder, seen):
+        name = entry.name
+        if name[0] == ".":
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            inside.append(f"{folder}{name}/")
+        elif name[name.rfind(".") :].lower() in READERS and entry.is_file(follow_symlinks=False):
+            _add(seen, folder + name, entry)
+    return sorted(inside, reverse=True)
+
+
+def _add(seen: Scan, path: str, entry: "os.DirEntry[str]") -> None:
+    try:
+        stat = entry.stat(follow_symlinks=False)
+    except OSError:
+        return  # deleted a moment ago
+    if len(seen.stamps) >= FILES:
+        seen.note = f"only its first {FILES} files were read: name folders inside it"
+        return
+    name = printable(path)
+    seen.stamps[name] = _stamp(stat)
+    if name is not path:
+        seen.paths[name] = path
 
 
 def _entries(root: Path, folder: str, seen: Scan) -> "list[os.DirEntry[str]]":
@@ -98,7 +99,7 @@ def _entries(root: Path, folder: str, seen: Scan) -> "list[os.DirEntry[str]]":
         return []
     try:
         with os.scandir(root / folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return list(entries)
     except OSError as error:
         why = f"the folder cannot be opened ({error.strerror or type(error).__name__}): check its permissions"
         if not folder:
@@ -113,10 +114,5 @@ def _pass_over(seen: Scan, folder: str, why: str) -> "list[os.DirEntry[str]]":
 
 
 def _stamp(stat: os.stat_result) -> str:
-    """The change time says also that permissions changed, or that the old modification time was put back."""
-    return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
-
-
-def _suffix(name: str) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    return f"{dot}{suffix.lower()}" if stem else ""
+    """The change time moves also when only permissions change, and when an old modification time is put back."""
+    return f"{stat.st_size}-{stat.st_ctime_ns}"
