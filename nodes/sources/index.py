@@ -155,8 +155,8 @@ class Index:
         sources = dict(self._rows("SELECT id, source FROM spans WHERE id IN ({})", list(scores)))
         best = _spread([number for number in scores if number in sources], sources)[:limit]
         hits = {
-            number: Hit(name, title, date, first, location, text, scores[number])
-            for number, name, title, date, first, location, text in self._rows(_HITS, best)
+            number: Hit(name, title, date, first, location, text, scores[number], path)
+            for number, name, title, date, first, location, text, path in self._rows(_HITS, best)
         }
         return [hits[number] for number in best if number in hits]
 
