@@ -121,7 +121,7 @@ def _cut(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _ends(text: str, start: int, mark: "re.Match[str]", end: int) -> bool:
-    """Whether a mark ends a sentence: a full stop not after an abbreviation or an initial, none before a small letter."""
+    """Whether a mark ends a sentence: none before a small letter, a full stop not after an abbreviation or initial."""
     following = _WORD.search(text, mark.end(), min(end, mark.end() + 40))
     after = following.group() if following else ""
     if after[:1].islower():
