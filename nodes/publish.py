@@ -1,42 +1,129 @@
 """Publish: the answer, whatever happened before: report, evidence, what is missing and why, what it cost."""
 
-from typing_extensions import TypedDict
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from state.answer import Answer, AnswerSource, Passage
-from state.guarded import Run
-from state.research import Research
+from langgraph.runtime import Runtime
+
+from guards.attempt import current_attempt
+from nodes.text import quorum
+from nodes.text.report import Parts, markdown
+from nodes.write import assemble
+from state.answer import Answer, AnswerSource, Limits, Passage
+from state.evidence import Finding, Source
+from state.guarded import Guarded, Run, join
+from state.report import Draft
+from state.research import Context, Research
+
+PASSAGES = 100
+SOURCES = 500
 
 
-class Published(TypedDict):
+class Published(Guarded, total=False):
     """What publishing writes."""
 
     answer: Answer
 
 
-async def publish(state: Research) -> Published:
-    """Put the answer together from the state as it is."""
-    run, draft = state.get("run", Run()), state.get("draft")
-    sources = {s.id: s for c in state.get("collected", []) for s in c.sources}
-    return {
-        "answer": Answer(
-            question=state.get("question", ""),
-            outcome=run.outcome,
-            stop_reason=run.stop_reason,
-            mode=draft.mode if draft else "extractive",
-            report=draft.text if draft else f"Stopped: {run.stop_reason}",
-            claims=draft.claims if draft else (),
-            quotes=draft.quotes if draft else (),
-            passages=tuple(
-                Passage(source_id=f.source_id, title=f.title, location=f.location, score=f.score, collector=f.collector)
-                for f in state.get("evidence", [])
-            ),
-            sources=tuple(
-                AnswerSource(id=s.id, kind=s.kind, path=s.place, status=s.status, reason=s.reason, seconds=s.seconds)
-                for s in sources.values()
-            ),
-            conflicts=tuple(state.get("conflicts", [])),
-            missing=run.missing,
-            spent=run.spent,
-            trace_id=run.trace_id,
+async def publish(state: Research, runtime: Runtime[Context]) -> Published:
+    """Put the answer together from the state as it is; sources that did not answer go into the run's record too."""
+    before = state.get("run") or Run()
+    sources = quorum.asked(state, before)
+    lost = () if before.refusal else tuple(quorum.missing(sources, runtime.context or Context()))
+    run = join(before, Run(missing=lost))
+    draft = state.get("draft") or await _assembled(state)
+    return {"answer": _answer(state, run, draft, sources), "run": Run(missing=lost)}
+
+
+async def _assembled(state: Research) -> Draft | None:
+    """The draft of a run that was stopped before it wrote, from what it had found by then."""
+    if not state.get("evidence") or "plan" not in state:
+        return None
+    return (await assemble(state))["draft"]
+
+
+def _answer(state: Research, run: Run, draft: Draft | None, sources: Sequence[Source]) -> Answer:
+    findings = state.get("evidence") or []
+    seconds = max(run.spent.seconds, time.time() - run.started - run.paused) if run.started else run.spent.seconds
+    return Answer(
+        id=run.id,
+        question=_text(state, "question"),
+        outcome=run.outcome,
+        stop_reason=run.stop_reason,
+        mode=draft.mode if draft else "extractive",
+        report=_report(state, run, draft, seconds),
+        claims=draft.claims if draft else (),
+        quotes=draft.quotes if draft else (),
+        passages=tuple(_passage(finding) for finding in findings[:PASSAGES]),
+        sources=tuple(map(_source, _listed(sources, findings)[:SOURCES])),
+        conflicts=tuple(state.get("conflicts") or ()),
+        missing=run.missing,
+        spent=run.spent.model_copy(update={"seconds": round(seconds, 3)}),
+        limits=_limits(),
+        trace_id=run.trace_id,
+    )
+
+
+def _report(state: Research, run: Run, draft: Draft | None, seconds: float) -> str:
+    return markdown(
+        Parts(
+            question=_text(state, "question"),
+            body=draft.text if draft else "",
+            draft=draft,
+            run=run,
+            findings=state.get("evidence") or [],
+            review=state.get("review"),
+            seconds=seconds,
         )
-    }
+    )
+
+
+def _text(state: Mapping[str, Any], key: str) -> str:
+    """A text of the input, which nobody may have checked yet."""
+    value = state.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _passage(finding: Finding) -> Passage:
+    return Passage(
+        source_id=finding.source_id,
+        title=finding.title,
+        location=finding.location,
+        score=round(finding.score, 4),
+        collector=finding.collector,
+    )
+
+
+def _listed(asked: Sequence[Source], findings: Sequence[Finding]) -> list[Source]:
+    """What was asked, then what was found, each once."""
+    used = (Source(id=f.source_id, kind=f.kind, place=f.place, title=f.title) for f in findings)
+    listed: dict[str, Source] = {}
+    for source in (*asked, *used):
+        listed.setdefault(source.id, source)
+    return list(listed.values())
+
+
+def _source(source: Source) -> AnswerSource:
+    web = source.kind == "web"
+    return AnswerSource(
+        id=source.id,
+        kind=source.kind,
+        path=None if web else source.place,
+        url=source.place if web else None,
+        title=source.title,
+        status=source.status,
+        reason=source.reason,
+        seconds=source.seconds,
+    )
+
+
+def _limits() -> Limits:
+    """The limits that this run is under; none outside a guard."""
+    attempt = current_attempt.get()
+    if attempt is None:
+        return Limits()
+    policy = attempt.scope.policy
+    return Limits(
+        calls=policy.calls, tokens=policy.tokens, dollars=policy.dollars, seconds=policy.seconds, rounds=policy.rounds
+    )

@@ -69,12 +69,17 @@ def unanswered(sub_questions: Sequence[str]) -> str:
     """The sub-questions with no evidence; empty without any."""
     if not sub_questions:
         return ""
-    return "\n".join(["## No evidence for", "", *(f"- {_line(question)}" for question in sub_questions)])
+    return "\n".join(["## No evidence for", "", *(f"- {_verbatim(question)}" for question in sub_questions)])
+
+
+def escaped(text: str) -> str:
+    """Words with the marks escaped that would cite, link or start markup, so that they show as they stand."""
+    return text.translate(_MARKUP)
 
 
 def _sections(sub_questions: Sequence[str]) -> Iterator[tuple[str, str]]:
     for question in sub_questions:
-        yield _line(question), question
+        yield _verbatim(question), question
     yield "Further findings", ""
 
 
@@ -94,10 +99,10 @@ def _quote(quote: Quote) -> str:
 
 def _groups(conflicts: Sequence[Conflict]) -> Iterator[str]:
     for conflict in conflicts:
-        yield f"- **{_line(conflict.subject)}**{_judged(conflict)}"
+        yield f"- **{_verbatim(conflict.subject)}**{_judged(conflict)}"
         for value in conflict.values:
             said = f": “{_verbatim(value.quote)}”" if value.quote else ""
-            yield f"  - {_line(value.value)} {_cited(value.source_ids)}{said}"
+            yield f"  - {_verbatim(value.value)} {_cited(value.source_ids)}{said}"
 
 
 def _judged(conflict: Conflict) -> str:
@@ -111,12 +116,12 @@ def _picked(conflict: Conflict) -> str:
         return ""
     if not conflict.chosen:
         return f"the rule “{conflict.rule}” picks none of them"
-    return f"{PICKS.get(conflict.rule, conflict.rule)}: {_line(conflict.chosen)}"
+    return f"{PICKS.get(conflict.rule, conflict.rule)}: {_verbatim(conflict.chosen)}"
 
 
 def _verbatim(text: str) -> str:
-    """A source's words on one line; marks that would cite or link are escaped, so that they show as they stand."""
-    return _line(text).translate(_MARKUP)
+    """Somebody's words on one line."""
+    return escaped(_line(text))
 
 
 def _cited(source_ids: Sequence[str]) -> str:

@@ -1,0 +1,151 @@
+"""Report: the whole answer as Markdown. Citations by source id in the body become numbers of a list of sources."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nodes.text.body import escaped
+from state.evidence import Finding
+from state.guarded import Missing, Run
+from state.report import Draft, Review
+
+SHOWN = 50
+"""Lines of one list; the rest is counted."""
+
+TITLE_CHARACTERS = 300
+NO_MODEL = "No language model was used: what follows are the sources' own words, found and put together by rules."
+MODEL = "A language model wrote the statements. Every quote was checked to stand in its source word for word."
+_URL = re.compile(r"https?://[^\s<>`]{1,2000}")
+ENDINGS = {
+    "complete": "Complete: every source that was asked has answered.",
+    "partial": "Partial",
+    "refused": "Refused",
+    "stopped": "Stopped before the end",
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a report is made of.
+
+    Attributes:
+        question: As it was asked.
+        body: The draft's text, with citations as [source_id].
+        draft: None when nothing was written.
+        run: The record as the run ends.
+        findings: What was found, best first: titles, dates and places of the cited sources.
+        review: The reviewer's last word, if there was one.
+        seconds: How long the run took.
+    """
+
+    question: str
+    body: str
+    draft: Draft | None
+    run: Run
+    findings: Sequence[Finding] = ()
+    review: Review | None = None
+    seconds: float = 0.0
+
+
+def markdown(parts: Parts) -> str:
+    """The report, at most some ten thousand characters beside its body."""
+    references = _References(_citable(parts.findings))
+    body = references.numbered(parts.body.strip())
+    blocks = [
+        f"# {_line(parts.question, TITLE_CHARACTERS) or 'No question'}",
+        _ending(parts),
+        body,
+        _objections(parts.review),
+        _list("What is missing", map(_missing, parts.run.missing), parts.run.missing_dropped),
+        _list("Taken out because it did not verify", (_line(each, 300) for each in parts.draft.removed))
+        if parts.draft
+        else "",
+        references.listed(),
+        _spent(parts),
+    ]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _citable(findings: Sequence[Finding]) -> dict[str, Finding]:
+    """The best finding of each source, and of each copy of it."""
+    known: dict[str, Finding] = {}
+    for finding in findings:
+        known.setdefault(finding.source_id, finding)
+    for finding in findings:
+        for copy in finding.also:
+            known.setdefault(copy, finding)
+    return known
+
+
+@dataclass
+class _References:
+    """The sources that the body cites, numbered in the order of their first mention."""
+
+    findings: Mapping[str, Finding]
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def numbered(self, body: str) -> str:
+        """The body with numbers in the place of ids; any other brackets stay as they are."""
+        if not self.findings:
+            return body
+        longest_first = sorted(self.findings, key=len, reverse=True)
+        citation = re.compile(r"(?<!\\)\[(" + "|".join(map(re.escape, longest_first)) + r")\]")
+        return citation.sub(lambda found: f"[{self._number(found[1])}]", body)
+
+    def listed(self) -> str:
+        """The list of sources; empty when nothing is cited."""
+        lines = [f"{number}. {self._entry(id)}" for id, number in self.numbers.items()]
+        return "\n".join(["## Sources", "", *lines]) if lines else ""
+
+    def _number(self, id: str) -> int:
+        return self.numbers.setdefault(id, len(self.numbers) + 1)
+
+    def _entry(self, id: str) -> str:
+        finding = self.findings[id]
+        title, place = _line(finding.title, 200), _place(finding, id)
+        named = f"**{title}**, {place}" if title and title != place else place
+        copy = id != finding.source_id
+        return f"{named}{f', {finding.date}' if finding.date else ''}{', a copy' if copy else ''}"
+
+
+def _place(finding: Finding, id: str) -> str:
+    """Where the source is, as a link where that is a web page."""
+    return f"<{id}>" if finding.kind == "web" and _URL.fullmatch(id[:2_000]) else _line(id, 500)
+
+
+def _ending(parts: Parts) -> str:
+    """How the run ended and who wrote this, first of all."""
+    reason = _line(parts.run.stop_reason, 500)
+    ended = f"{ENDINGS[parts.run.outcome]}{f': {reason}' if reason else ''}"
+    words = "" if parts.draft is None else NO_MODEL if parts.draft.mode == "extractive" else MODEL
+    return "\n".join(f"> {line}" for line in filter(None, (f"**{ended.rstrip('.')}.**", words)))
+
+
+def _objections(review: Review | None) -> str:
+    if review is None or review.approved:
+        return ""
+    return _list("The reviewer did not approve this report", (_line(reason, 300) for reason in review.reasons))
+
+
+def _missing(entry: Missing) -> str:
+    return f"{_line(entry.what, 300)}: {_line(entry.reason or entry.status, 300)}"
+
+
+def _list(heading: str, lines: Iterable[str], more: int = 0) -> str:
+    kept = list(dict.fromkeys(lines))
+    more += len(kept) - len(kept[:SHOWN])
+    items = [f"- {line}" for line in kept[:SHOWN]] + ([f"- and {more} more"] if more else [])
+    return "\n".join([f"## {heading}", "", *items]) if items else ""
+
+
+def _spent(parts: Parts) -> str:
+    spent, run = parts.run.spent, parts.run
+    calls = f"{spent.calls} model calls, {spent.input_tokens + spent.output_tokens:,} tokens, ${spent.dollars:.4f}"
+    used = calls if spent.calls else "no model call"
+    return f"---\n\n{used}, {parts.seconds:.1f} s{f', run {run.id}' if run.id else ''}"
+
+
+def _line(text: str, longest: int) -> str:
+    """One line of somebody's words that marks nothing up."""
+    words = " ".join(text[: 2 * longest].split())
+    return escaped(words if len(words) <= longest else f"{words[: longest - 1]}…")
