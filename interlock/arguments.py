@@ -95,7 +95,7 @@ def _show(commands: Any) -> None:
 def _resume(commands: Any) -> None:
     it = _command(commands, "resume", "go on with a run that was killed; finished sources are not asked again")
     _run(it)
-    it.add_argument("--answer", metavar="TEXT", help="what you say to a run that waits for you (--merge ask)")
+    it.add_argument("--answer", metavar="N,...", help="for a run that waits for you (--merge ask): one number a group")
     _loopback(it)
     _report(it)
 

@@ -61,7 +61,7 @@ class Watch:
         """The events in one chunk of `graph.astream(..., stream_mode=STREAM_MODES)`, if there are any."""
         if mode == "tasks" and "input" in chunk:
             yield self._began(chunk["name"], chunk["input"])
-        elif mode == "tasks" and chunk["name"] in self._running:
+        elif mode == "tasks" and chunk["name"] in self._running and not chunk.get("interrupts"):
             yield self._ended(chunk["name"], chunk["result"])
         elif mode == "custom" and isinstance(chunk, dict) and chunk.get("node") in self._running:
             yield from self._told(chunk["node"], chunk)

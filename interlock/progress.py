@@ -19,6 +19,7 @@ STAGES: Final = {
     "web": "web",
     "merge": "merge",
     "follow_up": "second round",
+    "settle": "values",
     "write": "write",
     "review": "review",
     "publish": "publish",

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from interlock.asking import read_answer
+from interlock.asking import chosen_values
+from interlock.cli import main
+from interlock.exits import BadUsage
+from state.answer import Answer
 
 ROOT = Path(__file__).parent.parent
 WAITS = """
@@ -20,7 +24,8 @@ from interlock.events import Event
 from state.answer import Answer
 async def start(job, store, show):
     show(Event("r1", "merge", "running"))
-    raise runner.Paused("r1", "Which value, 5 or 7?")
+    values = [{"value": value, "source_ids": ["a.md", "b.md"]} for value in ("5 km", "7 km")]
+    raise runner.Paused("r1", {"groups": [{"subject": "length", "values": values}]})
 async def resume(run, store, show, said):
     return Answer(id=run, question="q", outcome="complete", mode="extractive", report=f"You said {said!r}.")
 runner.start, asking.resume = start, resume
@@ -53,17 +58,20 @@ def wait_for(terminal: tuple[int, int], text: str) -> str:
 
 def test_at_a_terminal_the_answer_is_asked_for(terminal: tuple[int, int]) -> None:
     asking = process(terminal)
-    assert "Which value, 5 or 7?" in wait_for(terminal, "Your answer: ")
-    os.write(terminal[0], b"7\n")
-    assert asking.communicate(timeout=20)[0] == "You said 7.\n"
+    shown = wait_for(terminal, "all of its values)? ")
+    assert "group 1: length" in shown and "2: 7 km  (a.md, b.md)" in shown
+    os.write(terminal[0], b"3\n")
+    assert "'3' is none of 0 to 2" in wait_for(terminal, "all of its values)? ")
+    os.write(terminal[0], b"2\n")
+    assert asking.communicate(timeout=20)[0] == "You said ['7 km'].\n"
     assert asking.returncode == 0
 
 
 def test_ctrl_c_at_the_question_leaves_the_run_for_later(terminal: tuple[int, int]) -> None:
     asking = process(terminal)
-    wait_for(terminal, "Your answer: ")
+    wait_for(terminal, "all of its values)? ")
     asking.send_signal(2)
-    wait_for(terminal, "interlock resume r1 --answer TEXT")
+    wait_for(terminal, "interlock resume r1 --answer N,...")
     assert asking.communicate(timeout=20)[0] == ""
     assert asking.returncode == 3
 
@@ -71,12 +79,41 @@ def test_ctrl_c_at_the_question_leaves_the_run_for_later(terminal: tuple[int, in
 def test_without_a_terminal_one_line_says_how_to_go_on() -> None:
     done = subprocess.run(ASK, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, timeout=20)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "Which value, 5 or 7? To answer: interlock resume r1 --answer TEXT\n" in done.stderr
+    assert "2: 7 km" in done.stderr and "interlock resume r1 --answer N,..." in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [("7", 7), ('{"a": 1}', {"a": 1}), ("the second one\n", "the second one"), ("", None), (" ", None)],
-)
-def test_an_answer_is_json_if_it_looks_like_it(text: str, answer: object) -> None:
-    assert read_answer(text) == answer
+GROUPS = [
+    {"subject": "s", "values": [{"value": "5 km"}, {"value": "7 km"}]},
+    {"subject": "t", "values": [{"value": "x"}]},
+]
+
+
+@pytest.mark.parametrize(("said", "chosen"), [("1,1", ["5 km", "x"]), ("2 0", ["7 km", ""]), (" 0 , 0 ", ["", ""])])
+def test_one_number_a_group_chooses(said: str, chosen: list[str]) -> None:
+    assert chosen_values(GROUPS, said) == chosen
+
+
+@pytest.mark.parametrize("said", ["1", "1,1,1", "3,0", "1,2", "-1,0", "a,b", "7 km,x", "²,0", "9" * 5_000 + ",0"])
+def test_what_is_no_choice_is_refused(said: str) -> None:
+    with pytest.raises(BadUsage, match="one number a group"):
+        chosen_values(GROUPS, said)
+
+
+def test_values_are_asked_about_and_the_chosen_one_stands_in_the_report(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", (tmp_path / "nobody").open("w+"))
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name, length in {"plan": "11.4", "survey": "11.9"}.items():
+        (docs / f"{name}.md").write_text(f"# Harbour Line\n\nThe Harbour Line is {length} km long.\n", encoding="utf-8")
+    asked = ["research", "How long is the Harbour Line in km?", "--docs", str(docs), "--merge", "ask", "--json"]
+    assert main(asked) == 3
+    out, err = capfd.readouterr()
+    assert out == "" and "11.4 km  (plan.md)" in err and "values: " not in err
+    (run,) = re.findall(r"interlock resume (\w+) ", err)
+    number = re.findall(r"(\d): 11.9 km", err)[0]
+    assert main(["resume", run, "--answer", "9"]) == 2
+    assert main(["resume", run, "--answer", number, "--json"]) == 0
+    answer = Answer.model_validate_json(capfd.readouterr().out)
+    assert answer.conflicts[0].chosen == "11.9 km"
