@@ -208,7 +208,7 @@ def keys(text: str) -> str:
 
 def own_secrets() -> list[str]:
     """Values of this process's secret environment variables, longest first; very short ones would hit prose."""
-    values = {value for name, value in os.environ.items() if name.upper().endswith(_SECRET_NAMES)}
+    values = {os.environ[name] for name in os.environ if name.upper().endswith(_SECRET_NAMES)}
     return sorted((value for value in values if len(value) in _SECRET_LENGTHS), key=len, reverse=True)
 
 
