@@ -21,7 +21,7 @@ EXAMPLE := Which sources disagree about what the Harbour Line cost and when it o
 # Tests are offline and must not wait for a tracing server.
 TEST_ENV := LANGSMITH_TEST_TRACKING=false LANGSMITH_TRACING=false
 
-.PHONY: help research test pytest lint format types check notebook eval bench faults readme dev lock setup setup-dev clean
+.PHONY: help research test pytest lint format types check notebook eval bench faults readme schema dev lock setup setup-dev clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -70,6 +70,9 @@ faults: $(RUN) ## The README's table: bare against guarded on the same faults
 
 readme: $(DEV) ## Renew what the README takes from commands: the drawing and the table of faults
 	$(BIN)/python docs/renew_readme.py
+
+schema: $(RUN) ## Renew docs/answer.schema.json
+	$(BIN)/python docs/renew_schema.py
 
 dev: $(DEV) ## Serve the graphs with LangGraph's dev server
 	$(BIN)/langgraph dev --no-browser

@@ -57,18 +57,18 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: Literal["1"] = ANSWER_VERSION
-    id: str = ""
-    question: str
+    id: str = Field(default="", description="The question's id where many were asked, else the run's.")
+    question: str = Field(description="As it was asked, trimmed.")
     outcome: Outcome
-    stop_reason: str = ""
-    mode: Literal["extractive", "model"]
-    report: str = Field(description="Markdown.")
-    claims: tuple[Claim, ...] = ()
-    quotes: tuple[Quote, ...] = ()
-    passages: tuple[Passage, ...] = ()
-    sources: tuple[AnswerSource, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    stop_reason: str = Field(default="", description="Why the run is not complete; empty when it is.")
+    mode: Literal["extractive", "model"] = Field(description="Who wrote the report: rules, or a language model.")
+    report: str = Field(description="Markdown; sources are cited by their numbers in its last list.")
+    claims: tuple[Claim, ...] = Field(default=(), description="A model's statements that verified.")
+    quotes: tuple[Quote, ...] = Field(default=(), description="Verbatim, best first.")
+    passages: tuple[Passage, ...] = Field(default=(), description="What the answer rests on, best first.")
+    sources: tuple[AnswerSource, ...] = Field(default=(), description="What was asked first, then what was found.")
+    conflicts: tuple[Conflict, ...] = Field(default=(), description="Different values for one thing.")
+    missing: tuple[Missing, ...] = Field(default=(), description="What the run should have had and has not.")
     spent: Spent = Spent()
     limits: Limits = Limits()
-    trace_id: str = ""
+    trace_id: str = Field(default="", description="Shared by every message and log line of the run.")
