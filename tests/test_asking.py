@@ -51,7 +51,7 @@ def process(terminal: tuple[int, int]) -> "subprocess.Popen[str]":
 def wait_for(terminal: tuple[int, int], text: str) -> str:
     seen = ""
     while text not in seen:
-        assert select.select([terminal[0]], [], [], 20)[0], seen
+        assert select.select([terminal[0]], [], [], 60)[0], seen
         seen += os.read(terminal[0], 1_000).decode(errors="replace")
     return seen
 
@@ -63,7 +63,7 @@ def test_at_a_terminal_the_answer_is_asked_for(terminal: tuple[int, int]) -> Non
     os.write(terminal[0], b"3\n")
     assert "'3' is none of 0 to 2" in wait_for(terminal, "all of its values)? ")
     os.write(terminal[0], b"2\n")
-    assert asking.communicate(timeout=20)[0] == "You said ['7 km'].\n"
+    assert asking.communicate(timeout=60)[0] == "You said ['7 km'].\n"
     assert asking.returncode == 0
 
 
@@ -72,12 +72,12 @@ def test_ctrl_c_at_the_question_leaves_the_run_for_later(terminal: tuple[int, in
     wait_for(terminal, "all of its values)? ")
     asking.send_signal(2)
     wait_for(terminal, "interlock resume r1 --answer N,...")
-    assert asking.communicate(timeout=20)[0] == ""
+    assert asking.communicate(timeout=60)[0] == ""
     assert asking.returncode == 3
 
 
 def test_without_a_terminal_one_line_says_how_to_go_on() -> None:
-    done = subprocess.run(ASK, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, timeout=20)
+    done = subprocess.run(ASK, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (3, "")
     assert "2: 7 km" in done.stderr and "interlock resume r1 --answer N,..." in done.stderr
 

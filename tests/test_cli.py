@@ -306,7 +306,7 @@ def test_help_and_version_load_no_library() -> None:
         "import sys; from interlock.cli import main; main(sys.argv[1:]); print(*sorted(sys.modules), file=sys.stderr)"
     )
     for option in ("--help", "--version"):
-        done = subprocess.run([sys.executable, "-c", loaded, option], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([sys.executable, "-c", loaded, option], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and "interlock" in done.stdout
         assert not {"langgraph", "langchain_core", "pydantic", "rich"} & set(done.stderr.split())
 
@@ -328,5 +328,5 @@ def test_a_reader_that_goes_away_is_no_fault(docs: str) -> None:
     assert process.stdout and process.stderr
     process.stdout.close()
     err = process.stderr.read().decode()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert "fault" not in err and "Traceback" not in err

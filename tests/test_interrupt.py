@@ -17,8 +17,8 @@ from state.answer import Answer
 ROOT = Path(__file__).parent.parent
 LINE = "The Harbour Line cost 287 million crowns."
 QUESTION = "What did the Harbour Line cost?"
-PATIENCE = 20
-"""Seconds until a process counts as hanging; far below what the time-outs that it must not wait for would take."""
+PATIENCE = 60
+"""Seconds until a process counts as hanging, also on a machine that is busy with other things."""
 
 
 @pytest.fixture

@@ -201,13 +201,13 @@ def on_a_terminal(*argv: str, **env: str) -> tuple[int, str]:
     )
     os.close(theirs)
     text = b""
-    while select.select([ours], [], [], 30)[0]:
+    while select.select([ours], [], [], 60)[0]:
         try:
             text += os.read(ours, 65_536)
         except OSError:
             break
     os.close(ours)
-    return process.wait(30), text.decode(errors="replace")
+    return process.wait(60), text.decode(errors="replace")
 
 
 def test_on_a_terminal_stages_are_drawn_and_the_report_is_rendered(docs: str) -> None:
