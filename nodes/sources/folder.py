@@ -1,7 +1,9 @@
 """Folder: which files there are to read below a root, without reading any."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from nodes.sources.collecting import Lost, going_on
@@ -10,7 +12,9 @@ from state.guarded import Status
 
 FILES = 50_000
 DEPTH = 20
+ENTRIES = 200_000
 LOST_SHOWN = 50
+NOT_OPENED = "the time was over before every folder was opened: ask again, or name less"
 
 
 @dataclass
@@ -46,60 +50,47 @@ def scan(root: Path) -> Scan:
         raise Lost("it is neither a file nor a folder: check the path", "refused")
     if root.suffix.lower() not in READERS:
         raise unread(root.suffix or root.name)
-    stat, name = root.stat(), printable(root.name)
-    return Scan({name: _stamp(stat)}, {name: root.name})
+    return _with_valid_names(Scan({root.name: _stamp(root.stat())}))
 
 
 def _tree(root: Path) -> Scan:
     seen, folders = Scan(), [""]
-    while folders and not seen.note:
+    while folders and len(seen.stamps) <= FILES and not seen.note:
         folders += _in_folder(root, folders.pop(), seen)
+    if len(seen.stamps) > FILES:
+        seen.stamps = dict(islice(seen.stamps.items(), FILES))
+        seen.note = f"only its first {FILES} files were read: name folders inside it"
     if not (seen.stamps or seen.lost or seen.note):
         seen.note = f"no file in it can be read: it needs {', '.join(sorted(READERS))}"
         seen.status = "skipped"
-    return seen
+    return _with_valid_names(seen)
 
 
 def _in_folder(root: Path, folder: str, seen: Scan) -> list[str]:
-    """Note the files of one folder, and say which folders it holds; this is most of what a question costs."""
+    """Note the files of one folder, and say which folders it holds. Most of what a question costs is spent here."""
     inside = []
     for entry in _entries(root, folder, seen):
         name = entry.name
         if name[0] == ".":
             continue
-        if entry.is_dir(follow_symlinks=False):
+        if name[name.rfind(".") :].lower() in READERS and entry.is_file(follow_symlinks=False):
+            with suppress(FileNotFoundError):  # deleted a moment ago
+                seen.stamps[folder + name] = _stamp(entry.stat(follow_symlinks=False))
+        elif entry.is_dir(follow_symlinks=False):
             inside.append(f"{folder}{name}/")
-        elif name[name.rfind(".") :].lower() in READERS and entry.is_file(follow_symlinks=False):
-            _add(seen, folder + name, entry)
     return sorted(inside, reverse=True)
 
 
-def _add(seen: Scan, path: str, entry: "os.DirEntry[str]") -> None:
-    try:
-        stat = entry.stat(follow_symlinks=False)
-    except OSError:
-        return  # deleted a moment ago
-    if len(seen.stamps) >= FILES:
-        seen.note = f"only its first {FILES} files were read: name folders inside it"
-        return
-    name = printable(path)
-    seen.stamps[name] = _stamp(stat)
-    if name is not path:
-        seen.paths[name] = path
-
-
 def _entries(root: Path, folder: str, seen: Scan) -> "list[os.DirEntry[str]]":
+    """What is in a folder; nothing, and a word about it, when it may not be looked at."""
     if folder.count("/") > DEPTH:
         return _pass_over(seen, folder, f"folders more than {DEPTH} deep are not read: name one of them")
     if not going_on():
-        seen.status, seen.note = (
-            "timed out",
-            "the time was over before every folder was opened: ask again, or name less",
-        )
+        seen.status, seen.note = "timed out", NOT_OPENED
         return []
     try:
         with os.scandir(root / folder) as entries:
-            return list(entries)
+            return list(islice(entries, ENTRIES))
     except OSError as error:
         why = f"the folder cannot be opened ({error.strerror or type(error).__name__}): check its permissions"
         if not folder:
@@ -116,3 +107,11 @@ def _pass_over(seen: Scan, folder: str, why: str) -> "list[os.DirEntry[str]]":
 def _stamp(stat: os.stat_result) -> str:
     """The change time moves also when only permissions change, and when an old modification time is put back."""
     return f"{stat.st_size}-{stat.st_ctime_ns}"
+
+
+def _with_valid_names(seen: Scan) -> Scan:
+    """Names that are no valid text are written so that they are, their real paths noted."""
+    if not "".join(seen.stamps).isascii():
+        seen.paths = {printable(path): path for path in seen.stamps}
+        seen.stamps = {printable(path): stamp for path, stamp in seen.stamps.items()}
+    return seen
