@@ -115,6 +115,11 @@ async def test_a_lost_file_makes_the_run_partial_and_is_named_with_its_cure() ->
     ]
 
 
+async def test_a_place_that_answered_in_part_is_told() -> None:
+    answer, _ = await published(state(place("docs", "ok", "the first 20,000 files were read: name fewer")))
+    assert answer.outcome == "partial" and answer.stop_reason == "docs: the first 20,000 files were read: name fewer"
+
+
 async def test_a_file_without_text_is_told_and_does_not_count() -> None:
     answer, _ = await published(state(place(), lost("scan.pdf", "skipped")))
     assert answer.outcome == "complete" and answer.missing[0].optional and "scan.pdf" in answer.report

@@ -45,7 +45,7 @@ def missing(sources: Sequence[Source], context: Context) -> list[Missing]:
     if not named:
         return [NO_SOURCE]
     relaxed = context.min_ok is not None
-    found = [_lost(source, relaxed) for source in sources if source.status != "ok"]
+    found = [_lost(source, relaxed) for source in sources if source.status != "ok" or source.reason]
     answered = sum(source.status == "ok" for source in named)
     if answered < (context.min_ok or 0):
         found.append(_short(f"{answered} of {len(named)} sources answered, {context.min_ok} must"))
