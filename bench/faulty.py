@@ -171,7 +171,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Any], Policy, str]] = {
     "reviewer": ("a reviewer never approves", stubborn_reviewer, POLICY, ""),
     "storm": ("the server answers every request with 500", storm, POLICY, "500"),
     "retries": ("the same, with retries in the node and in the client", two_floors, POLICY, "500"),
-    "wide": ("200 branches each call a model; 5 calls are paid for", wide, POLICY.but(calls=5), ""),
+    "wide": ("200 branches each call a model; 5 calls are paid for", wide, POLICY.but(calls=5, timeout=20), ""),
     "killed": ("SIGKILL after 2 of 4 calls, then a resume; 3 are paid for", killed, POLICY.but(calls=3), ""),
     "invented": ("the model cites only a source that does not exist", lambda: None, POLICY, "only_invented"),
 }

@@ -30,8 +30,8 @@ TRACED_CHARACTERS: Final = 20_000
 """Characters of one run's inputs, and of its outputs, that are sent; they are redacted where the run waits for it."""
 
 DEFAULTS: Final = {
-    "LANGSMITH_DISABLE_RUN_COMPRESSION": "true",  # its threads are waited for, come what may
-    "LANGSMITH_TRACING_QUEUE_MAX_SIZE": "1000",
+    "DISABLE_RUN_COMPRESSION": "true",  # its threads are waited for, come what may
+    "TRACING_QUEUE_MAX_SIZE": "1000",
 }
 
 _lock = threading.RLock()
@@ -57,7 +57,7 @@ class QuietClient(langsmith.Client):
 
     def _begin(self) -> None:
         for name, value in DEFAULTS.items():
-            os.environ.setdefault(name, value)
+            os.environ.setdefault(f"LANGSMITH_{name}", value)
         super().__init__(anonymizer=redacted, timeout_ms=(2_000, 10_000), tracing_error_callback=self._note)
         atexit.register(self.leave)
 
