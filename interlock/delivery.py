@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from interlock.exits import EXIT_CODES, FAULT
+from interlock.progress import counted
 from interlock.terminal import put, put_report, say
 from state.answer import Answer
 
@@ -54,8 +55,8 @@ def summary(answer: Answer) -> str:
     spent, cited = answer.spent, {quote.source_id for quote in answer.quotes}
     parts = [
         f"{answer.outcome}, {answer.stop_reason}" if answer.stop_reason else answer.outcome,
-        f"{len(answer.quotes)} quotes from {len(cited)} sources",
-        f"{spent.calls} calls, ${spent.dollars:.4f}" if spent.calls else "no language model",
+        f"{counted(len(answer.quotes), 'quote')} from {counted(len(cited), 'source')}",
+        f"{counted(spent.calls, 'call')}, ${spent.dollars:.4f}" if spent.calls else "no language model",
         f"{spent.seconds:.1f} s",
         f"run {answer.id}",
     ]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from model_server import ModelServer
 
 from interlock import arguments, faults
 from interlock.cli import main
@@ -181,6 +182,44 @@ def test_a_limit_ends_the_run(docs: str, typed: Typed) -> None:
     answer = Answer.model_validate_json(out)
     assert (code, answer.outcome) == (5, "stopped")
     assert "0.0001 s" in answer.stop_reason
+
+
+def test_each_role_gets_the_model_that_was_named_for_it(docs: str, typed: Typed, server: ModelServer) -> None:
+    models = ("--model", "gpt-4o", "--model", "writer=gpt-4.1")
+    code, out, _ = typed("research", QUESTION, "--docs", docs, "--mode", "model", *models, "--json")
+    assert code == 0 and Answer.model_validate_json(out).mode == "model"
+    used = {call.role: call.body["model"] for call in server.calls}
+    assert used["planner"] == used["reviewer"] == "gpt-4o" and used["writer"] == "gpt-4.1"
+
+
+def test_a_limit_of_calls_holds(docs: str, typed: Typed, server: ModelServer) -> None:
+    code, out, _ = typed("research", QUESTION, "--docs", docs, "--max-calls", "1", "--json")
+    answer = Answer.model_validate_json(out)
+    assert (code, answer.outcome, answer.spent.calls, len(server.calls)) == (3, "partial", 1, 1)
+    assert "limit of 1 calls" in answer.stop_reason
+    assert answer.limits.calls == 1
+
+
+def test_a_file_that_is_not_what_it_says_is_told_with_its_cure(tmp_path: Path, typed: Typed) -> None:
+    (tmp_path / "report.pdf").write_text("this is no PDF", encoding="utf-8")
+    code, out, _ = typed("research", QUESTION, "--docs", str(tmp_path / "report.pdf"), "--json")
+    answer = Answer.model_validate_json(out)
+    assert (code, answer.outcome) == (3, "partial")
+    assert "it is no PDF" in answer.stop_reason and "No evidence found" in answer.report
+
+
+def test_what_must_answer_decides_whether_a_report_is_complete(docs: str, typed: Typed) -> None:
+    asked = ("research", QUESTION, "--docs", docs, "--url", "http://10.0.0.1/", "--quiet", "--json")
+    assert typed(*asked)[0] == 3
+    assert typed(*asked, "--min-ok", "1")[0] == 0
+    assert typed(*asked, "--min-ok", "1", "--require", "http://10.0.0.1/")[0] == 3
+
+
+def test_loopback_is_open_only_when_it_is_asked_for(docs: str, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERLOCK_ALLOW_LOOPBACK", "")  # what the option sets goes away with this test
+    asked = ("research", QUESTION, "--docs", docs, "--url", "http://127.0.0.1:1/", "--quiet", "--json")
+    reasons = [Answer.model_validate_json(typed(*asked, *more)[1]).stop_reason for more in ((), ("--allow-loopback",))]
+    assert "leads to this machine itself" in reasons[0] and "could not be reached" in reasons[1]
 
 
 def test_a_corrupt_database_alone_is_told_with_its_cure(tmp_path: Path, typed: Typed) -> None:
