@@ -82,6 +82,15 @@ def test_the_same_sentence_is_quoted_once() -> None:
     assert len(quotes("Who built Mill Bridge?", *copies)) == 1
 
 
+def test_while_there_is_room_the_sentences_beside_a_quote_are_quoted() -> None:
+    text = "Long before there was a ferry. Mill Bridge replaced it. Since then nobody swims across. They still could."
+    assert texts("What is Mill Bridge?", finding("a.md", text)) == [
+        "Mill Bridge replaced it.",
+        "Since then nobody swims across.",
+        "Long before there was a ferry.",
+    ]
+
+
 def test_a_name_in_the_best_sentence_leads_to_the_next() -> None:
     clock = finding("art.md", "The Tide Clock hangs under the roof of Old Quay.")
     roofs = finding("roofs.md", "Old Quay has a timber roof by Studio Fenn. Market Square has a glass roof by Hald.")

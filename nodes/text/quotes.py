@@ -181,15 +181,33 @@ class _Titles:
 
 def _chosen(candidates: Sequence[Candidate], values: Sequence[float], sides: Container[tuple[str, str]]) -> list[int]:
     """The places of the best candidates, each weighed against those that were chosen before it; the sides go first."""
-    ranked = sorted((place for place, value in enumerate(values) if value > 0), key=lambda place: -values[place])
-    said = [place for place in ranked if (candidates[place].finding.source_id, candidates[place].text) in sides]
-    race = _Race(candidates, values, [*said[:MOST], *ranked[:CANDIDATES]])
-    for place in said[:MOST]:
+    ranked = sorted(range(len(values)), key=lambda place: -values[place])
+    said = [place for place in ranked if (candidates[place].finding.source_id, candidates[place].text) in sides][:MOST]
+    race = _Race(candidates, values, [*said, *(place for place in ranked[:CANDIDATES] if values[place] > 0)])
+    for place in said:
         if place in race.left:
             race.take(place)
     while race.left and len(race.chosen) < min(MOST, max(QUOTES, len(said) + BESIDE)):
         race.take(max(race.left, key=race.worth))
-    return race.chosen
+    return [*race.chosen, *_beside(candidates, race.chosen)]
+
+
+def _beside(candidates: Sequence[Candidate], chosen: Sequence[int]) -> list[int]:
+    """While there is room: the sentences after and before the chosen ones, which say what these are about."""
+    found: list[int] = []
+    for place, beside in [(place, place + step) for step in (1, -1) for place in chosen]:
+        if len(chosen) + len(found) < QUOTES and _adds(candidates, place, beside, [*chosen, *found]):
+            found.append(beside)
+    return found
+
+
+def _adds(candidates: Sequence[Candidate], place: int, beside: int, taken: Sequence[int]) -> bool:
+    """The neighbour stands in the same passage and says something that is not quoted yet."""
+    if not 0 <= beside < len(candidates) or candidates[beside].finding is not candidates[place].finding:
+        return False
+    one, quoted = candidates[beside], [candidates[other] for other in taken]
+    new = not any(one.repeats(other) or one.text == other.text for other in quoted)
+    return new and len(read(one.text).counts) > FEWEST_WORDS
 
 
 class _Race:
