@@ -14,6 +14,9 @@ from interlock.traces import hand_over
 ENDING_SECONDS: Final = 0.5
 """What tasks that are still there get to end, once the command has its result."""
 
+THREADS: Final = 32
+"""More than asyncio would take: some may hang, and the others must not wait for them."""
+
 Work = Callable[[Stopping], Coroutine[Any, Any, int]]
 
 
@@ -27,7 +30,7 @@ def run(work: Work, traced: bool = False) -> int:
         traced: It runs graphs, so LangSmith may have something to take.
     """
     loop = asyncio.new_event_loop()
-    threads = ThreadPoolExecutor(thread_name_prefix="interlock")
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="interlock")
     loop.set_default_executor(threads)
     try:
         return loop.run_until_complete(_stoppable(work, traced))
