@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nodes.text.common import COMMON
+from nodes.text.named import names_in
 from nodes.text.tokens import stem, words
 from nodes.text.typed import Kind
 
@@ -41,7 +42,6 @@ _WHEN = re.compile(r"\bwhen\b|\b(?:what|which) (?:year|date|day|month)\b|\b(?:da
 _COUNT = re.compile(r"\bhow (?:many|much) (\w+)", re.IGNORECASE)
 _NO_VALUE = re.compile(r"\b(?:why|who|whose|whom|where)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[,;:?]\s?|\band\b", re.IGNORECASE)
-_NAME = re.compile(r"\b[A-Z0-9][\w'’-]{0,60}(?:\s(?:(?:of|the|and|de|von|van|la)\s)?[A-Z0-9][\w'’-]{0,60}){0,8}")
 YEAR = re.compile(r"\b[12]\d{3}\b")
 _SAYS = frozenset(map(stem, "source sources document documents file files report reports paper papers".split()))
 _DIFFER = frozenset(map(stem, "disagree disagrees differ differs contradict contradicts conflict conflicting".split()))
@@ -71,7 +71,7 @@ class Asked:
     Attributes:
         text: The question without words about its sources.
         wanted: The values that answer it, in order.
-        names: The things that it names, as they stand there.
+        names: The things that it names, as they stand there; not a single word that merely opens it.
         about: Stems of what it asks about, names left out.
         years: The years that it names.
     """
@@ -86,7 +86,7 @@ class Asked:
 def read_question(question: str) -> Asked:
     """Read a question; its first 4,000 characters."""
     text = _without_talk_of_sources(question[:CHARACTERS])
-    names = tuple(dict.fromkeys(names_in(text)))
+    names = tuple(name for name in dict.fromkeys(names_in(text)) if " " in name or not text.startswith(name))
     named = {stem(word) for name in names for word in words(name)}
     wanted = tuple(value for clause in _CLAUSES.split(text) for value in _wanted(clause, named))
     return Asked(text, wanted, _about(text, named), names, frozenset(YEAR.findall(text)))
@@ -114,16 +114,6 @@ def _about(text: str, named: set[str]) -> tuple[str, ...]:
     """The stems of the telling words that are neither names nor years."""
     telling = (word for word in words(text) if word not in COMMON and not YEAR.fullmatch(word))
     return tuple(dict.fromkeys(stem(word) for word in telling if stem(word) not in named))
-
-
-def names_in(text: str) -> Iterator[str]:
-    """Runs of capitalized words; one that merely begins the question is none."""
-    for match in _NAME.finditer(text):
-        parts = match.group().split()
-        while parts and (parts[0].lower() in COMMON or (match.start() == 0 and len(parts) == 1)):
-            parts = parts[1:]
-        if parts and not all(part.isdigit() for part in parts):
-            yield " ".join(parts)
 
 
 def _without_talk_of_sources(question: str) -> str:

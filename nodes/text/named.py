@@ -53,7 +53,7 @@ def names_in(text: str) -> Iterator[str]:
     """The names in a text, in order, as they stand there."""
     text = text[:LONGEST]
     for run in _runs(text):
-        while run and run[0].group().lower() in COMMON and _opens_sentence(text, run[0].start()):
+        while run and (run[0].group().islower() or _merely_opens(text, run[0])):
             run = run[1:]
         if run:
             name = text[run[0].start() : run[-1].end()].removesuffix("'s").removesuffix("’s")
@@ -106,9 +106,10 @@ def _joined(text: str, before: "re.Match[str]", token: "re.Match[str]") -> bool:
     return between in (" ", "\u00a0") or (between == ". " and len(before.group()) <= 2)
 
 
-def _opens_sentence(text: str, start: int) -> bool:
-    before = text[max(0, start - 3) : start].rstrip()
-    return not before or before[-1] in ".!?:;"
+def _merely_opens(text: str, token: "re.Match[str]") -> bool:
+    """A common word that is capitalised because it opens a sentence."""
+    before = text[max(0, token.start() - 3) : token.start()].rstrip()
+    return token.group().lower() in COMMON and (not before or before[-1] in ".!?:;")
 
 
 def _each_once(found: "Iterator[str] | list[str]") -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from nodes.text.asked import Asked, Wanted, names_in, read_question, related
+from nodes.text.asked import Asked, Wanted, read_question, related
+from nodes.text.named import names_in
 from nodes.text.quotable import quotable, with_items
 from nodes.text.scoring import Scorer, telling
 from nodes.text.tokens import read, words
