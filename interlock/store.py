@@ -31,7 +31,9 @@ FREE_PAGES: Final = 1_000
 
 _COLUMNS: Final = "id, name, question, began, ended, outcome, stop_reason"
 _FOUND: Final = f"""
-SELECT {_COLUMNS} FROM runs WHERE name = ? OR substr(id, 1, ?) = ? ORDER BY name = ? DESC, rowid DESC LIMIT 2
+SELECT {_COLUMNS} FROM runs
+WHERE name = ?1 OR substr(id, 1, length(?1)) = ?1 OR substr(json_extract(answer, '$.trace_id'), 1, length(?1)) = ?1
+ORDER BY name = ?1 DESC, rowid DESC LIMIT 2
 """  # noqa: S608
 _TOO_MANY: Final = """
 SELECT id FROM (
@@ -89,13 +91,13 @@ class Store:
         return [self._recorded(row) for row in rows]
 
     async def find(self, name: str) -> Recorded:
-        """The newest run whose answer has that id, else the one whose own id begins so.
+        """The newest run whose answer has that id, else the one whose own id, or its trace's, begins so.
 
         Raises:
             BadUsage: There is none, or more than one.
         """
         text = _storable(name)
-        rows = await self._rows(_FOUND, text, len(text), text, text) if text else []
+        rows = await self._rows(_FOUND, text) if text else []
         if not rows:
             raise BadUsage(f"there is no run '{name}' in {self.path}: `interlock runs` lists those that are kept")
         found = self._recorded(rows[0])
@@ -214,7 +216,8 @@ async def open_store(folder: Path | None = None) -> AsyncIterator[Store]:
     Raises:
         BadUsage: The file in it is damaged or not ours.
     """
-    path, trouble = (folder or Path()) / FILE, None
+    path = (folder or Path()) / FILE
+    trouble: OSError | sqlite3.Error | None = None
     try:
         path = await asyncio.to_thread(_prepared, folder)
     except (OSError, sqlite3.OperationalError) as error:

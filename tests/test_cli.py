@@ -250,6 +250,7 @@ def test_runs_are_listed_and_shown_again(docs: str, tmp_path: Path, typed: Typed
     assert json.loads(typed("runs", "--json")[1])["runs"][0]["outcome"] == "complete"
     assert json.loads(typed("show", first["id"][:8], "--json")[1]) == first
     assert typed("show", first["id"])[1].strip() == first["report"].strip()
+    assert json.loads(typed("show", first["trace_id"], "--json")[1]) == first, "the id at the report's foot"
     assert typed("show", first["id"], "--html")[1].lower().startswith("<!doctype html>")
     assert json.loads(typed("resume", first["id"], "--json", "--quiet")[1]) == first
 
