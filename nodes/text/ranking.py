@@ -21,6 +21,7 @@ ABOUT = 0.6
 LINKED = 0.6
 PHRASES = 0.35
 DATED = 0.3
+WIDE = 0.9
 AGAIN = 0.95
 """What each further passage of a source keeps of its score, so that several sources are seen."""
 
@@ -29,24 +30,40 @@ Scored = tuple[float, Finding]
 
 def rank(candidates: Sequence[Finding], plan: Plan) -> list[Finding]:
     """The candidates that fit at all, best first, each with its score."""
-    fits = _relative(
-        Scorer.over([(f"{found.title} {found.about}", found.text) for found in candidates]).scores(plan.question)
-    )
-    begins = [read(f"{found.title} {found.about}").folded for found in candidates]
-    texts = [f"{begin}{read(found.text).folded}" for begin, found in zip(begins, candidates, strict=True)]
+    whole = _wholes(candidates)
+    begins = [f"{found.title} {found.about}" for found in candidates]
+    fits = _fits(begins, [found.text for found in candidates], plan.question)
+    wide = _fits(begins, [whole[found.source_id] for found in candidates], plan.question)
+    texts = [
+        f"{read(begin).folded}{read(whole[f.source_id]).folded}" for begin, f in zip(begins, candidates, strict=True)
+    ]
     about = _held([read(found.about).folded for found in candidates], plan.names)
     phrases = _held(texts, plan.names)
     dated = [_dated(found, plan.dates) for found in candidates]
     asked = folded(plan.question)
     named = [_named(found, asked, plan.files) for found in candidates]
     base = [
-        f + PHRASES * p + DATED * d + ABOUT * (a > 0.99) for f, p, d, a in zip(fits, phrases, dated, about, strict=True)
+        (1 - WIDE) * f + WIDE * w + PHRASES * p + DATED * d + ABOUT * (a > 0.99)
+        for f, w, p, d, a in zip(fits, wide, phrases, dated, about, strict=True)
     ]
     first = _sorted(zip((b + NAMED * n for b, n in zip(base, named, strict=True)), candidates, strict=True))
     reading = heads(plan.question, first)
     linked = [mentioned(reading, subject_of(found.title)) for found in candidates]
     scores = (b + max(NAMED * n, LINKED * k) for b, n, k in zip(base, named, linked, strict=True))
     return _spread(_sorted(zip(scores, candidates, strict=True)))
+
+
+def _wholes(candidates: Sequence[Finding]) -> dict[str, str]:
+    """What was found of each source, in its order."""
+    parts: dict[str, list[Finding]] = {}
+    for found in sorted(candidates, key=lambda found: found.start):
+        parts.setdefault(found.source_id, []).append(found)
+    return {source: "\n".join(found.text for found in of_it) for source, of_it in parts.items()}
+
+
+def _fits(begins: Sequence[str], texts: Sequence[str], question: str) -> list[float]:
+    """BM25 as a part of the best one's."""
+    return _relative(Scorer.over(list(zip(begins, texts, strict=True))).scores(question))
 
 
 def _relative(scores: Sequence[float]) -> list[float]:
