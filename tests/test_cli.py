@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,12 +104,23 @@ def test_a_name_that_is_no_text_is_refused(typed: Typed) -> None:
     assert code == 2 and "no valid UTF-8" in err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Ask for permissions as a user who is not root, to whom everything is permitted."""
+    if os.geteuid() == 0:
+        os.setresuid(65_534, 0, 0)
+    yield
+    if os.geteuid() == 0:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.usefixtures("nobody")
 def test_what_may_not_be_read_or_written_is_said_before_anything_runs(docs: str, typed: Typed) -> None:
-    Path(docs).chmod(0o500)
-    assert "cannot be written" in typed("research", "q", "--docs", docs, "--out", f"{docs}/a.md")[2]
     Path(docs).chmod(0o000)
-    assert "cannot be read" in typed("research", "q", "--docs", docs)[2]
+    assert "cannot be read: check its permissions" in typed("research", "q", "--docs", docs)[2]
+    out = ("--out", f"{docs}/a.md")
+    Path(docs).chmod(0o500)
+    assert "cannot be written: check the permissions" in typed("research", "q", "--url", "http://a.b/", *out)[2]
     Path(docs).chmod(0o700)
 
 
