@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from nodes.text.duplicates import collapse
 from nodes.text.named import read_plan
-from nodes.text.ranking import rank
+from nodes.text.ranking import rank, spread
 from state.evidence import Finding
 from state.report import Plan
 from state.research import Gathered
@@ -44,4 +44,4 @@ def union(state: Gathered) -> list[Finding]:
 
 def best(candidates: list[Finding], plan: Plan) -> list[Finding]:
     """The best `EVIDENCE` of them, copies made one."""
-    return collapse(rank(candidates, plan)[: 2 * EVIDENCE])[:EVIDENCE]
+    return spread(collapse(rank(candidates, plan)))[:EVIDENCE]

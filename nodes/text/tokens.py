@@ -39,18 +39,18 @@ def words(text: str) -> list[str]:
 
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
-    """A word without its common English ending, so that bridge and bridges, stop and stopped are one."""
+    """A word without its common English ending; short words stay."""
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return _root(word[: -len(ending)]) + ("y" if ending == "ies" else "")
-    return _root(word)
+            return _without(word, ending)
+    return word
 
 
-def _root(word: str) -> str:
-    """Without a last e, and without the doubling before an ending."""
-    if len(word) > 3 and word[-1] == "e":
+def _without(word: str, ending: str) -> str:
+    """cities: city, boxes: box, but bridges: bridge."""
+    if ending == "es" and word[-3] not in "sxzho":
         return word[:-1]
-    return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
+    return word[: -len(ending)] + ("y" if ending == "ies" else "")
 
 
 def stems(text: str) -> list[str]:
