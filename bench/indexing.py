@@ -1,7 +1,8 @@
 """Indexing: a folder of 9,000 files against a bare FTS5 build of the same texts, and a question against a bare query.
 
 The texts are made up, always the same: common English words, rarer ones after Zipf's law, and titles of other texts, so
-that a question's second round has names to look up. Both sides search for the same words.
+that a question's second round has names to look up. A question meets as many of them (about 2,000) as real questions
+meet encyclopedia paragraphs. Both sides search for the same words.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ def texts(number: int = PASSAGES) -> list[tuple[str, str]]:
     """(title, text of 600 to 1,000 characters) of so many made-up documents."""
     chance = random.Random(7)
     words = ["".join(chance.choices(SYLLABLES, k=chance.randint(2, 4))) for _ in range(30_000)]
-    rarity = list(itertools.accumulate(1 / (rank + 30) for rank in range(len(words))))
+    rarity = list(itertools.accumulate(1 / (rank + 8) for rank in range(len(words))))
     common = sorted(COMMON - {"s", "t"})
     titles = [" ".join(word.title() for word in chance.choices(words, k=2)) for _ in range(number)]
     return [(title, _text(chance, title, common, words, rarity, titles)) for title in titles]

@@ -82,9 +82,9 @@ def with_index(root: str, work: Callable[["Index"], T]) -> T:
     try:
         try:
             return _opened(path, work)
-        except sqlite3.OperationalError:
-            raise
-        except (sqlite3.DatabaseError, Damaged):
+        except (sqlite3.DatabaseError, Damaged) as error:
+            if type(error) not in (sqlite3.DatabaseError, Damaged):  # its subclasses tell of other things
+                raise
             remove(path)
             return _opened(path, work)
     except Occupied:
@@ -234,7 +234,7 @@ class Index:
             sources.append((number, name, stamp, *_described(name, read)))
             if isinstance(read, Document):
                 spans += [(number, *span) for span in _spans(read)]
-        self.database.executemany("INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)", sources)
+        self.database.executemany("INSERT OR IGNORE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)", sources)
         rows = ((number, *span) for number, span in enumerate(spans, first))
         self.database.executemany("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         self.words.add(self.database, first)
