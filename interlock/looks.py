@@ -83,10 +83,17 @@ def _words() -> tuple[bool | None, str, str]:
 
 
 def _large() -> tuple[bool | None, str, str]:
-    number = _version("tantivy")
-    if number:
-        return True, f"tantivy {number}, for folders of more than about 50,000 passages", ""
-    return None, "tantivy is not installed; folders up to about 50,000 passages do not need it", "pip install tantivy"
+    """Which words index is chosen, and whether it is there."""
+    number, chosen = _version("tantivy"), os.environ.get("INTERLOCK_INDEX") or "fts5"
+    if chosen not in ("fts5", "tantivy"):
+        return False, f"INTERLOCK_INDEX={chosen} is unknown", "set it to fts5 or tantivy, or leave it out"
+    if chosen == "fts5":
+        return (
+            None,
+            f"FTS5 is used; tantivy {number or 'is not installed'}",
+            "INTERLOCK_INDEX=tantivy, from 50,000 passages",
+        )
+    return bool(number), f"tantivy {number or 'is chosen and not installed'}", "pip install 'interlock[large]'"
 
 
 def _model() -> tuple[bool | None, str, str]:

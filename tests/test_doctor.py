@@ -139,6 +139,15 @@ def test_a_library_that_is_missing_is_broken_and_an_extra_is_not(
     code, found, _ = doctor()
     assert code == 1 and "selectolax missing" in found["libraries"]["text"]
     assert found["large folders"]["state"] == "off"
+    monkeypatch.setenv("INTERLOCK_INDEX", "tantivy")
+    assert "interlock[large]" in doctor()[1]["large folders"]["cure"]
+
+
+def test_an_index_that_there_is_not_is_broken(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERLOCK_INDEX", "tantivy")
+    assert doctor()[1]["large folders"]["state"] == "ok"
+    monkeypatch.setenv("INTERLOCK_INDEX", "elastic")
+    assert doctor()[1]["large folders"]["state"] == "broken"
 
 
 def test_a_look_that_fails_is_a_finding(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
