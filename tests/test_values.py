@@ -128,6 +128,13 @@ def test_two_things_that_are_asked_for_are_two_groups() -> None:
     ]
 
 
+def test_a_group_is_called_by_what_was_asked() -> None:
+    texts = ("The Harbour Line cost 5 crowns.", "The Harbour Line cost 6 crowns.")
+    plain, about_sources = "What did the Harbour Line cost?", "Which sources disagree about what the Harbour Line cost?"
+    assert [groups(question, *texts)[0].subject for question in (plain, about_sources)] == [plain, "Harbour Line: cost"]
+    assert len(groups(plain + " " + "Cost? " * 500, *texts)[0].subject) <= 200
+
+
 @pytest.mark.parametrize(
     ("question", "one", "other"),
     [

@@ -97,6 +97,11 @@ def related(word: str) -> frozenset[str]:
     return RELATED.get(word, frozenset((word,)))
 
 
+def stems_of(name: str) -> frozenset[str]:
+    """The stems of a name's words."""
+    return frozenset(stem(word) for word in words(name))
+
+
 def _wanted(clause: str, named: set[str]) -> Iterator[Wanted]:
     about = _about(clause, named)
     count = _COUNT.search(clause)
