@@ -1,13 +1,17 @@
 """Runner: one question through the research graph, recorded so that a run that was killed can go on."""
 
+import contextlib
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlock.events import STREAM_MODES, Event, Watch
+from interlock.exits import BadUsage
 from state.answer import Answer
 from state.guarded import Run
 from state.research import Context, Question
@@ -27,12 +31,14 @@ class Job:
         context: What was chosen for it.
         id: The answer's id; the run's when empty.
         limits: Limits of the run that are not the graph's own, by the names that `Policy` has for them.
+        folder: What relative paths in the question start from, also when the run is resumed elsewhere.
     """
 
     question: Question
     context: Context
     id: str = ""
     limits: Mapping[str, float] = field(default_factory=dict)
+    folder: str = field(default_factory=os.getcwd)
 
 
 class Paused(Exception):
@@ -74,7 +80,7 @@ async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> An
         answer: What the person says, for a run that waits for one.
 
     Raises:
-        BadUsage: There is no such run, or somebody is working on it.
+        BadUsage: There is no such run, somebody is working on it, or the folder that it was started in is gone.
         Paused: The run needs a person.
     """
     run = (await store.find(run)).id
@@ -87,7 +93,14 @@ async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> An
             return await _end(run, job, state.values, store)
         if state.interrupts and answer is None:
             raise Paused(run, state.interrupts[0].value)
-        return await _go(run, job, _input(job, state, answer), store, show, _idle(state.values))
+        with _inside(job.folder):
+            return await _go(run, job, _input(job, state, answer), store, show, _idle(state.values))
+
+
+def _inside(folder: str) -> contextlib.chdir[str]:
+    if not Path(folder).is_dir():
+        raise BadUsage(f"the folder {folder}, in which the run was started, is gone: ask again")
+    return contextlib.chdir(folder)
 
 
 def _input(job: Job, state: Any, answer: Any) -> Any:

@@ -107,12 +107,14 @@ def test_values_are_asked_about_and_the_chosen_one_stands_in_the_report(
     docs.mkdir()
     for name, length in {"plan": "11.4", "survey": "11.9"}.items():
         (docs / f"{name}.md").write_text(f"# Harbour Line\n\nThe Harbour Line is {length} km long.\n", encoding="utf-8")
-    asked = ["research", "How long is the Harbour Line in km?", "--docs", str(docs), "--merge", "ask", "--json"]
+    monkeypatch.chdir(tmp_path)
+    asked = ["research", "How long is the Harbour Line in km?", "--docs", "docs", "--merge", "ask", "--json"]
     assert main(asked) == 3
     out, err = capfd.readouterr()
     assert out == "" and "11.4 km  (plan.md)" in err and "values: " not in err
     (run,) = re.findall(r"interlock resume (\w+) ", err)
     number = re.findall(r"(\d): 11.9 km", err)[0]
+    monkeypatch.chdir("/")  # paths still start where the question was asked
     assert main(["resume", run, "--answer", "9"]) == 2
     assert main(["resume", run, "--answer", number, "--json"]) == 0
     answer = Answer.model_validate_json(capfd.readouterr().out)
