@@ -6,7 +6,7 @@ capitalised word, each "not". Without this guard contradictions are deleted: of 
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from nodes.text.tokens import LONGEST, read
@@ -16,6 +16,7 @@ ALIKE = 90.0
 """Percent of likeness from which texts with equal values are copies (rapidfuzz's ratio)."""
 
 _TOKEN = re.compile(r"[-−+$€£¥]?\w+(?:[.,:/]\d+)*%?")
+_DIGITS = re.compile(r"\d+")
 _COUNTING = frozenset(
     "no not never none nor neither without zero one two three four five six seven eight nine ten eleven twelve dozen "
     "hundred thousand million billion trillion half third quarter double twice first second last more less fewer least "
@@ -34,8 +35,10 @@ def collapse(findings: Sequence[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     copies: dict[int, list[str]] = defaultdict(list)
     by_values: dict[Values, list[int]] = defaultdict(list)
+    sharing = Counter(_numbers(finding.text) for finding in findings)
     for finding in findings:
-        alike = by_values[values(finding.text)]
+        numbers = _numbers(finding.text)
+        alike = by_values[numbers if sharing[numbers] == 1 else values(finding.text)]
         place = next((place for place in alike if _same(kept[place].text, finding.text)), None)
         if place is None:
             alike.append(len(kept))
@@ -48,6 +51,11 @@ def collapse(findings: Sequence[Finding]) -> list[Finding]:
 def values(text: str) -> Values:
     """What must be equal in copies, in the same order: numbers, capitalised words, words that count or deny."""
     return tuple(token for token in _TOKEN.findall(text[:LONGEST]) if _tells(token))
+
+
+def _numbers(text: str) -> Values:
+    """What is quickly read, and differs in most passages that are no copies."""
+    return tuple(_DIGITS.findall(text[:LONGEST]))
 
 
 def _tells(token: str) -> bool:

@@ -62,8 +62,9 @@ def _base(candidates: Sequence[Finding], plan: Plan) -> list[float]:
     whole = _wholes(candidates)
     titles = [f"{found.title} {found.about}" for found in candidates]
     wholes = [whole[found.source_id] for found in candidates]
-    narrow = _fits(titles, [found.text for found in candidates], plan.question)
-    wide = _fits(titles, wholes, plan.question)
+    texts = [found.text for found in candidates]
+    narrow = _fits(titles, texts, plan.question)
+    wide = narrow if texts == wholes else _fits(titles, wholes, plan.question)
     phrases = _held([f"{read(t).folded}{read(w).folded}" for t, w in zip(titles, wholes, strict=True)], plan.names)
     about = _held([read(found.about).folded for found in candidates], plan.names)
     dated = (any(_is_of(found, date) for date in plan.dates) for found in candidates)
