@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodes.sources.plain import from_text
 from nodes.text.named import NAMES, QUESTION_CHARACTERS, dates_in, names_in, read_plan
 
 
@@ -64,3 +65,21 @@ def test_a_hostile_text_costs_no_more_than_its_length(piece: str) -> None:
 def test_every_name_stands_in_the_text(text: str) -> None:
     assert all(name in text for name in names_in(text))
     read_plan(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Mia Strand\n\nMia Strand was a director.", "Mia Strand"),
+        ("Mia Strand was a director.\nShe was born in Oslo.", "a"),
+        ("source: The Verge\nIt was late.", "a"),
+        ("Mia Strand", "a"),
+        ("", "a"),
+    ],
+)
+def test_the_first_line_of_a_text_is_its_title_if_it_is_one(text: str, title: str) -> None:
+    assert from_text(text.encode(), "a.txt", "a").title == title
+
+
+def test_a_tables_header_is_no_title() -> None:
+    assert from_text(b"year,value\n1932,5", "a.csv", "a").title == "a"

@@ -7,6 +7,8 @@ from nodes.sources.collecting import Lost
 from nodes.sources.text import Document, date_of, line_marks
 
 TEXT_CHARACTERS = 10_000_000
+TITLE_CHARACTERS = 120
+TABLES = (".csv", ".tsv")
 HEAD = 8_192
 """Bytes that tell whether a file is text."""
 
@@ -50,9 +52,18 @@ def cut(text: str) -> tuple[str, str]:
 
 
 def from_text(data: bytes, name: str, title: str) -> Document:
-    """Plain text or a table; lines are what its places are told by."""
+    """Plain text or a table; lines are what its places are told by. A text's title is its first line if it is one."""
     text, note = cut(decoded(data))
+    title = title if name.lower().endswith(TABLES) else _first_line(text) or title
     return Document(name, title, text, date_of(name, text), "line", line_marks(text), note=note)
+
+
+def _first_line(text: str) -> str:
+    """A short line above the rest that is no sentence and no `key: value`; else nothing."""
+    line, _, rest = text[:2_000].lstrip().partition("\n")
+    line = line.strip()
+    is_title = rest.strip() and len(line) <= TITLE_CHARACTERS and line[-1:] not in ".!?:;," and ": " not in line[:20]
+    return line if is_title and line[:1].isalnum() else ""
 
 
 def from_markdown(data: bytes, name: str, title: str) -> Document:
