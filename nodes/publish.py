@@ -52,7 +52,7 @@ def _answer(state: Research, run: Run, draft: Draft | None, sources: Sequence[So
         outcome=run.outcome,
         stop_reason=run.stop_reason,
         mode=draft.mode if draft else "extractive",
-        report=_report(state, run, draft, seconds),
+        report=_report(state, run, draft),
         claims=draft.claims if draft else (),
         quotes=draft.quotes if draft else (),
         passages=tuple(_passage(finding) for finding in findings[:PASSAGES]),
@@ -65,7 +65,7 @@ def _answer(state: Research, run: Run, draft: Draft | None, sources: Sequence[So
     )
 
 
-def _report(state: Research, run: Run, draft: Draft | None, seconds: float) -> str:
+def _report(state: Research, run: Run, draft: Draft | None) -> str:
     return markdown(
         Parts(
             question=_text(state, "question"),
@@ -74,7 +74,6 @@ def _report(state: Research, run: Run, draft: Draft | None, seconds: float) -> s
             run=run,
             findings=state.get("evidence") or [],
             review=state.get("review"),
-            seconds=seconds,
         )
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from nodes.text.html import html_page
 from state.answer import Answer
+from state.guarded import Spent
 
 REPORT = """# When?
 
@@ -57,6 +58,11 @@ def test_citations_lead_to_their_source_and_verbatim_brackets_do_not() -> None:
 def test_links_out_tell_nobody_where_they_come_from() -> None:
     (out,) = [link for link in Tags(page()).named("a") if str(link["href"]).startswith("http")]
     assert out["rel"] == "noopener noreferrer"
+
+
+def test_the_foot_says_what_the_run_used_and_how_to_find_it() -> None:
+    spent = Spent(calls=3, input_tokens=1_000, output_tokens=200, dollars=0.0123, seconds=4.0)
+    assert "3 model calls, 1,200 tokens, $0.0123, 4.0 s, run r7" in page(id="r7", spent=spent)
 
 
 def test_nothing_is_loaded_and_the_policy_names_the_one_style() -> None:

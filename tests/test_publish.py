@@ -178,8 +178,10 @@ async def test_the_third_rejection_is_told_with_its_reasons() -> None:
 
 
 async def test_what_did_not_verify_is_listed() -> None:
-    answer, _ = await published(state(draft=draft(mode="model", removed=("quote that a.md does not contain: x",))))
-    assert "## Taken out because it did not verify\n\n- quote that a.md does not contain: x" in answer.report
+    removed = ("quote that a.md does not contain: Lies", "statement without a verified quote: More lies") * 2
+    answer, _ = await published(state(draft=draft(mode="model", removed=removed)))
+    assert "## Taken out because it did not verify\n\n- quote that a.md does not contain (2 times)" in answer.report
+    assert "lies" not in answer.report.lower()
     assert answer.mode == "model" and "A language model wrote" in answer.report
 
 
@@ -197,10 +199,18 @@ async def test_a_refused_run_has_an_answer_that_says_why_and_blames_no_source() 
     assert "**Refused: too long.**" in answer.report and run.missing == ()
 
 
-async def test_what_was_spent_and_the_limits_are_told() -> None:
+async def test_what_was_spent_is_told() -> None:
     spent = Spent(calls=3, input_tokens=1_000, output_tokens=200, dollars=0.0123, seconds=4.0)
     answer, _ = await published(state(run=Run(id="r", spent=spent)))
-    assert "3 model calls, 1,200 tokens, $0.0123, 4.0 s, run r" in answer.report and answer.spent.calls == 3
+    assert (answer.spent.calls, answer.spent.dollars, answer.spent.seconds) == (3, 0.0123, 4.0)
+
+
+async def test_two_runs_that_found_the_same_have_the_same_report() -> None:
+    first, second = [
+        (await published(state(run=Run(id=id, started=started, spent=Spent(calls=calls)))))[0]
+        for id, started, calls in (("r1", 1.0, 2), ("r2", 2.0, 5))
+    ]
+    assert first.report == second.report and first.spent != second.spent
 
 
 async def test_inside_a_guard_the_limits_are_those_of_the_policy() -> None:

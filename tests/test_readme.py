@@ -42,6 +42,7 @@ def run(args: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(("block", "output"), SHOWN, ids=[f"line {block.line}" for block, _ in SHOWN])
 def test_every_python_block_runs_and_prints_what_is_shown(block: Block, output: str, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     file = tmp_path / "block.py"
     file.write_text(block.body, encoding="utf-8")
     done = run([sys.executable, str(file)], tmp_path)

@@ -30,7 +30,8 @@ form-action 'none'">
 </head>
 <body class="{outcome}">
 <main>
-{body}</main>
+{body}<footer>{footer}</footer>
+</main>
 </body>
 </html>
 """
@@ -45,7 +46,16 @@ def html_page(answer: Answer) -> str:
         style=style,
         outcome=answer.outcome,
         body=_body(answer.report),
+        footer=html.escape(_footer(answer)),
     )
+
+
+def _footer(answer: Answer) -> str:
+    """What the run used, and its id, for `interlock show`."""
+    spent = answer.spent
+    tokens = spent.input_tokens + spent.output_tokens
+    used = f"{spent.calls} model calls, {tokens:,} tokens, ${spent.dollars:.4f}" if spent.calls else "No model call"
+    return f"{used}, {spent.seconds:.1f} s, run {answer.id}"
 
 
 def _body(report: str) -> str:

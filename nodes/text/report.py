@@ -1,7 +1,8 @@
 """Report: the whole answer as Markdown. Citations by source id in the body become numbers of a list of sources."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nodes.text.body import escaped
@@ -35,7 +36,6 @@ class Parts:
         run: The record as the run ends.
         findings: What was found, best first: titles, dates and places of the cited sources.
         review: The reviewer's last word, if there was one.
-        seconds: How long the run took.
     """
 
     question: str
@@ -44,11 +44,13 @@ class Parts:
     run: Run
     findings: Sequence[Finding] = ()
     review: Review | None = None
-    seconds: float = 0.0
 
 
 def markdown(parts: Parts) -> str:
-    """The report, at most some ten thousand characters beside its body."""
+    """The report, at most some ten thousand characters beside its body.
+
+    It says nothing that differs between two runs that found the same: no time, no id, no cost. The answer has those.
+    """
     references = _References(_citable(parts.findings))
     body = references.numbered(parts.body.strip())
     blocks = [
@@ -57,11 +59,8 @@ def markdown(parts: Parts) -> str:
         body,
         _objections(parts.review),
         _list("What is missing", map(_missing, parts.run.missing), parts.run.missing_dropped),
-        _list("Taken out because it did not verify", (_line(each, 300) for each in parts.draft.removed))
-        if parts.draft
-        else "",
+        _list("Taken out because it did not verify", _removed(parts.draft)),
         references.listed(),
-        _spent(parts),
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
@@ -138,11 +137,10 @@ def _list(heading: str, lines: Iterable[str], more: int = 0) -> str:
     return "\n".join([f"## {heading}", "", *items]) if items else ""
 
 
-def _spent(parts: Parts) -> str:
-    spent, run = parts.run.spent, parts.run
-    calls = f"{spent.calls} model calls, {spent.input_tokens + spent.output_tokens:,} tokens, ${spent.dollars:.4f}"
-    used = calls if spent.calls else "no model call"
-    return f"---\n\n{used}, {parts.seconds:.1f} s{f', run {run.id}' if run.id else ''}"
+def _removed(draft: Draft | None) -> Iterator[str]:
+    """What kinds of things were taken out, and how many of each; not their words, which nothing vouches for."""
+    kinds = Counter(line.partition(": ")[0] for line in (draft.removed if draft else ()))
+    return (f"{_line(kind, 300)}{f' ({times} times)' if times > 1 else ''}" for kind, times in kinds.items())
 
 
 def _line(text: str, longest: int) -> str:
