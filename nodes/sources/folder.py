@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -103,11 +103,18 @@ def _noted(folder: str, entries: "Iterable[os.DirEntry[str]]", seen: Scan) -> li
         if name[0] == ".":
             continue
         if name[name.rfind(".") :].lower() in READERS and entry.is_file(follow_symlinks=False):
-            with suppress(FileNotFoundError):  # deleted a moment ago
-                seen.stamps[folder + name] = _stamp(entry.stat(follow_symlinks=False))
+            _stamped(seen.stamps, folder + name, entry)
         elif entry.is_dir(follow_symlinks=False):
             inside.append(f"{folder}{name}/")
     return sorted(inside, reverse=True)
+
+
+def _stamped(stamps: dict[str, str], path: str, entry: "os.DirEntry[str]") -> None:
+    try:
+        stat = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:  # deleted a moment ago
+        return
+    stamps[path] = _stamp(stat)
 
 
 def _pass_over(seen: Scan, folder: str, why: str) -> list[str]:

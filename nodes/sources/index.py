@@ -27,7 +27,7 @@ BUSY_TRIES = 20
 BATCH = 2_000
 BATCH_CHARACTERS = 5_000_000
 PASSAGES_PER_SOURCE = 2
-LOOKED_THROUGH = 10
+LOOKED_THROUGH = 5
 """Times as many passages are ranked as are wanted."""
 
 LOST_SHOWN = 100
