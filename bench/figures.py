@@ -97,6 +97,8 @@ def _exact(quote: dict[str, Any], places: Places) -> float:
     text = places.texts.get(quote["source_id"], "")
     if quote["source_id"].endswith(".md"):
         return float(text[quote["start"] : quote["end"]] == quote["text"])
+    if quote["source_id"].startswith("http"):  # HTML has no runs of blanks
+        return float(" ".join(quote["text"].split()) in " ".join(text.split()))
     return float(quote["text"] in text)
 
 
