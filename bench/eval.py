@@ -172,7 +172,9 @@ def faults() -> Iterator[Figure]:
         noisy = stack.enter_context(one_folder(other / "noise", noise))
         slow = stack.enter_context(silent_server())
         (other / "broken.sqlite").write_bytes(b"this is no database" * 100)
-        more = Places(places.options, places.texts, {**places.ids, **{f"docs/{k}": v for k, v in places.ids.items()}})
+        more = Places(
+            places.options, places.texts, {**places.ids, **{f"{folder}/docs/{k}": v for k, v in places.ids.items()}}
+        )
         hurt = ask(asked, more, *noisy.options, "--db", str(other / "broken.sqlite"), "--url", slow)
     yield Figure("recall lost to one irrelevant, one failing, one slow", recall(sound, 5) - recall(hurt, 5), 0.0, True)
     named = [
