@@ -22,6 +22,9 @@ IDS: Final = frozenset({"id", "trace_id", "source_id", "source_ids", "also", "pa
 QUOTE: Final = frozenset({"text", "source_id", "start", "end"})
 """The fields of a verbatim quote, whose text is exact or absent."""
 
+REPEATED: Final = 300
+"""Characters of a text that may well come again, like an id or a title."""
+
 _PHRASES: Final = {
     "card": "a card number",
     "email": "an e-mail address",
@@ -153,6 +156,7 @@ class Wash(_Sweep):
         super().__init__(longest, most, deepest)
         self.keep = keep
         self.lost: list[Missing] = []
+        self._known: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
 
     def top(self, key: str, value: Any) -> Any:
         """The value of a state key, clean; a record that lists what is missing lists the losses too."""
@@ -166,7 +170,7 @@ class Wash(_Sweep):
         """The string redacted, or withheld when it is too long."""
         if len(text) > self.longest:
             return str(self.beyond(text, name, f"it has more than {self.longest:,} characters"))
-        cleaned, _ = redact(text, self._kept(name))
+        cleaned, _ = self._redacted(text, self._kept(name))
         return text if cleaned == text else cleaned
 
     def number(self, value: Any) -> Any:
@@ -194,10 +198,19 @@ class Wash(_Sweep):
 
     def _tainted(self, quote: Any) -> bool:
         text = read(quote, "text")
-        kinds = redact(text, self.keep)[1] if len(text) <= self.longest else ("too much",)
+        kinds = self._redacted(text, self.keep)[1] if len(text) <= self.longest else ("too much",)
         if kinds:
             self._drop(str(read(quote, "source_id"))[:200], kinds)
         return bool(kinds)
+
+    def _redacted(self, text: str, keep: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        """What `redact` says; ids and titles come again and again."""
+        if len(text) > REPEATED:
+            return redact(text, keep)
+        known = self._known.get((text, keep))
+        if known is None:
+            known = self._known[text, keep] = redact(text, keep)
+        return known
 
     def _kept(self, name: str) -> frozenset[str]:
         return self.keep | {"email"} if name in IDS else self.keep
