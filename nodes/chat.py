@@ -1,7 +1,7 @@
 """Chat: the one model class, `ChatOpenAI` without its traps. Heavy to import; `nodes.models` does it when needed.
 
-What it adds: a total time (ChatOpenAI's own time-out is per read), a bound on the reply's size, an HTTP client for each
-event loop (`nodes.chat_http`), and errors that say what to do and hold no key (`nodes.chat_errors`).
+What it adds: a total time (ChatOpenAI's own time-out is per read), an HTTP client for each event loop that bounds the
+reply's size (`nodes.chat_http`), and errors that say what to do and hold no key (`nodes.chat_errors`).
 """
 
 import asyncio
@@ -17,15 +17,13 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from guards import remaining
-from nodes.chat_errors import ModelDown, ModelRefused, plain
+from nodes.chat_errors import ModelDown, plain
 from nodes.chat_http import http_client, sync_http_client
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 TOTAL_SECONDS = 120.0
 """For a whole call outside a guard; inside one it is what remains of the attempt."""
-
-REPLY_CHARACTERS = 200_000
 
 
 class Chat(ChatOpenAI):
@@ -42,25 +40,26 @@ class Chat(ChatOpenAI):
         try:
             async with asyncio.timeout_at(_deadline()):
                 result = await super()._agenerate(messages, stop, run_manager, **kwargs)
-            _check_size(sum(len(generation.text) for generation in result.generations))
             if result.generations:
                 return result
             failure: Exception = _no_choices()
         except Exception as error:
             failure = self._plain(error)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # or it and this frame would hold each other
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         """The reply in pieces. Raises `ModelDown` or `ModelRefused`."""
-        deadline, size, said = _deadline(), 0, False
+        deadline, said = _deadline(), False
         failure: Exception | None = None
         async with aclosing(super()._astream(*args, **kwargs)) as pieces:  # type: ignore[type-var]
             while failure is None:
                 try:
                     async with asyncio.timeout_at(deadline):
                         piece = await anext(pieces)
-                    size, said = size + len(piece.text), said or _says_something(piece)
-                    _check_size(size)
+                    said = said or _says_something(piece)
                 except StopAsyncIteration:
                     if said:
                         return
@@ -69,7 +68,10 @@ class Chat(ChatOpenAI):
                     failure = self._plain(error)
                 else:
                     yield piece
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure, pieces  # or frame, error and stream would live on until a garbage collection, in any thread
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *more: Any) -> ChatGenerationChunk | None:
         """A piece of a stream; a refusal, which ChatOpenAI drops here, is kept as it keeps one in a whole reply."""
@@ -99,11 +101,6 @@ def _says_something(piece: ChatGenerationChunk) -> bool:
 
 def _no_choices() -> ModelDown:
     return ModelDown("the model server's reply is not in OpenAI's form (no choices); check OPENAI_BASE_URL")
-
-
-def _check_size(characters: int) -> None:
-    if characters > REPLY_CHARACTERS:
-        raise ModelRefused(f"the model's reply is longer than {REPLY_CHARACTERS:,} characters; it was dropped")
 
 
 def chat(model: str, *, key: str, base_url: str | None, **more: Any) -> Chat:

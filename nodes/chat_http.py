@@ -11,8 +11,9 @@ import httpx2
 
 from nodes.chat_errors import ModelRefused
 
-REPLY_BYTES = 4 * 1024 * 1024
-"""On the wire; a stream needs about 250 bytes a token."""
+REPLY_BYTES = 1_500_000
+"""On the wire; a stream needs about 250 bytes a token. It is bounded here and not where the text is put together, so
+that everything in between ends with an error: a stream that is left in the middle is cleaned up by chance."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, httpx2.AsyncClient]]" = WeakKeyDictionary()
 _lock = threading.Lock()

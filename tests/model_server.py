@@ -94,7 +94,7 @@ class Fault:
     last: int | None = None
     retry_after: float | None = None
     every: float = 0.05
-    size: int = 1024 * 1024
+    size: int = 2 * 1024 * 1024
 
     def meets(self, call: Call) -> bool:
         if self.kind in CONTENT_FAULTS and CONTENT_FAULTS[self.kind][0] != call.role:

@@ -63,7 +63,7 @@ TRANSIENT = {
 }
 PERMANENT = {
     "401": "check OPENAI_API_KEY",
-    "huge": "longer than 200,000 characters",
+    "huge": "larger than 1,500,000 bytes",
     "refusal": "refused to answer",
     "length": "cut at its token limit",
     "overflow": "longer than the model's context",
