@@ -40,12 +40,13 @@ class Places:
 
     Attributes:
         options: The command line's options that name the places.
-        texts: What each source says, by the source id that an answer gives it.
+        texts: What is stored of each source, by the source id that an answer gives it: a file's text, a page's text, the
+            values of a row's columns.
         ids: The corpus's id by that source id.
     """
 
     options: tuple[str, ...]
-    texts: dict[str, str]
+    texts: dict[str, tuple[str, ...]]
     ids: dict[str, str]
 
 
@@ -65,11 +66,12 @@ def three_places(folder: Path, entries: Sequence[Entry]) -> Iterator[Places]:
     with endpoint(thirds[2]) as url:
         pages = {f"{url}/{number}": entry for number, entry in enumerate(thirds[2], 1)}
         options = ("--docs", str(folder / "docs"), "--db", str(folder / "library.sqlite"), "--search", url)
-        found = {**rows, **pages}
+        values = {name: (entry.title, entry.source, entry.date, entry.text) for name, entry in rows.items()}
+        said = {name: (_said(entry),) for name, entry in pages.items()}
         yield Places(
             options,
-            {**texts, **{name: _said(entry) for name, entry in found.items()}},
-            {**ids, **{name: entry.id for name, entry in found.items()}},
+            {**texts, **values, **said},
+            {**ids, **{name: entry.id for name, entry in {**rows, **pages}.items()}},
         )
 
 
@@ -147,10 +149,10 @@ def _said(entry: Entry) -> str:
     return "\n".join([*head, entry.text])
 
 
-def _fill_folder(folder: Path, entries: Sequence[Entry]) -> tuple[dict[str, str], dict[str, str]]:
+def _fill_folder(folder: Path, entries: Sequence[Entry]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     folder.mkdir(parents=True)
-    texts = {f"{number}.md": f"# {entry.title}\n\n{_said(entry)}\n" for number, entry in enumerate(entries, 1)}
-    for name, text in texts.items():
+    texts = {f"{number}.md": (f"# {entry.title}\n\n{_said(entry)}\n",) for number, entry in enumerate(entries, 1)}
+    for name, (text,) in texts.items():
         (folder / name).write_text(text)
     return texts, {f"{number}.md": entry.id for number, entry in enumerate(entries, 1)}
 

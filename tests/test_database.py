@@ -197,7 +197,7 @@ async def test_views_tables_without_rowid_and_odd_names_are_read(path: Path) -> 
     )
     assert set(ids(await search_database("Skell Rock", path))) == {"facts.sqlite#pairs/1", "facts.sqlite#seen/1"}
     (odd,) = (await search_database("quay", path)).findings
-    assert odd.text == 'select: one quay\na "b" c: two piers\ngröße: 3 m\n: nameless'
+    assert odd.text == 'select: one quay\n\na "b" c: two piers\n\ngröße: 3 m\n\n: nameless'
     assert set(ids(await search_database("crane", path))) == {"facts.sqlite#mine/1", "facts.sqlite#mine/2"}
 
 
@@ -220,7 +220,9 @@ async def test_values_that_are_no_text_stand_beside_it_and_blobs_are_left_out(pa
         f"INSERT INTO t VALUES ('Pier', '2024-05-01 10:00', 2.5, 14, NULL, x'00ff', '{'A long word on it. ' * 8}')",
     )
     (found,) = (await search_database("pier", path)).findings
-    assert found.text.startswith("Pier\npublished: 2024-05-01 10:00\nmetres: 2.5\ntrams: 14\nA long word on it.")
+    assert found.text.startswith(
+        "Pier\n\npublished: 2024-05-01 10:00\n\nmetres: 2.5\n\ntrams: 14\n\nA long word on it."
+    )
     assert (found.title, found.date) == ("Pier", "2024-05-01")
 
 

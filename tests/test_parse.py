@@ -172,7 +172,7 @@ PAGE = b"""<!DOCTYPE html><html><head><title>The  bridge</title><style>p{}</styl
 
 def test_the_main_text_of_a_page_is_read_and_its_noise_left_out(tmp_path: Path) -> None:
     document = read(tmp_path, "page.html", PAGE)
-    assert document.text == "It opens\nBuilt in 1932 for 5 £ <each>.\n1 < 2 and a b\nyear | cost"
+    assert document.text == "It opens\nBuilt in 1932 for 5\xa0£ <each>.\n1 < 2 and a b\nyear | cost"
     assert (document.title, document.date) == ("The bridge", "2023-05-20")
 
 

@@ -52,6 +52,34 @@ def test_another_place_than_a_line_stays(location: str) -> None:
     assert quote.location == location
 
 
+def test_of_a_row_the_value_is_quoted_and_its_column_named_with_the_place() -> None:
+    text = "Mill Bridge\n\nopened: 12 May 2023\n\nlength in m: 80"
+    row = finding(
+        "a.sqlite#bridges/1", text, kind="database", title="Mill Bridge", location="row 1 of bridges", start=0
+    )
+    first = quotes("When was Mill Bridge opened?", row)[0]
+    assert (first.text, first.location) == ("12 May 2023", "row 1 of bridges, column opened")
+    assert text[first.start : first.end] == first.text
+
+
+def test_words_of_a_row_that_only_look_like_a_column_stay() -> None:
+    text = "Two things are known of it: Mill Bridge was opened by Ann Lee on the 12th of May 2023, and the tower has no lift."
+    row = finding("a.sqlite#bridges/1", text, kind="database", location="row 1 of bridges", start=0)
+    assert texts("When was Mill Bridge opened?", row) == [text]
+
+
+def test_a_title_is_no_quote_whatever_it_ends_with() -> None:
+    text = "Mill Bridge (1932)\n\nIt was built by Ann Lee."
+    row = finding("a.sqlite#bridges/1", text, kind="database", title="Mill Bridge (1932)", start=0)
+    assert texts("Who built Mill Bridge in 1932?", row) == ["It was built by Ann Lee."]
+
+
+def test_a_field_that_repeats_the_question_is_no_quote() -> None:
+    text = "date: 2023-11-24\n\nThe Verge tells of chargers, adapters and power banks that are on sale on this day, and of others."
+    row = finding("a.sqlite#news/1", text, kind="database", start=0)
+    assert texts("What did The Verge report on 2023-11-24 about chargers?", row) == [text.partition("\n\n")[2]]
+
+
 def test_there_are_at_most_eight() -> None:
     many = [
         finding(f"{n}.md", f"Mill Bridge was built by person {n} of {n} towns. It has {n} arches.") for n in range(30)

@@ -70,7 +70,7 @@ def _main_text(tree: "LexborHTMLParser") -> str:
     tree.strip_tags([*NOISE, "title"])
     articles = tree.css("article")
     main = articles[0] if len(articles) == 1 else tree.css_first("main") or tree.body
-    lines = (" ".join(line.split()).strip("| ") for line in (main.text() if main else "").splitlines())
+    lines = (line.strip("| \t\xa0") for line in (main.text() if main else "").splitlines())
     return "\n".join(line for line in lines if line)
 
 

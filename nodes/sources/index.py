@@ -20,7 +20,7 @@ from nodes.sources.text import LONG, Document, Hit, about, passages
 from nodes.sources.words import Damaged, Fts5, Words, spoken
 from state.guarded import Status
 
-SCHEMA = 3
+SCHEMA = 4
 INDEXES_KEPT = 100
 BUSY_SECONDS = 0.5
 BUSY_TRIES = 20

@@ -131,13 +131,14 @@ def _document(table: Table, row: object, values: Sequence[object]) -> Document |
 
 
 def _body(title: str, cells: dict[str, object]) -> str:
-    """A row's text: long text as it stands, the rest as 'column: value'; the title first, unless one text is all."""
-    lines = [_line(column, str(value), isinstance(value, str)) for column, value in cells.items()]
-    return lines[0] if len(lines) == 1 else "\n".join([title, *lines] if title else lines)
+    """A row's text, a paragraph a column: no sentence runs on; the title first, unless one text is all."""
+    parts = [_part(column, value) for column, value in cells.items()]
+    return "\n\n".join([title, *parts] if title and len(parts) != 1 else parts)
 
 
-def _line(column: str, value: str, is_text: bool) -> str:
-    return value if is_text and len(value) > LABELLED else f"{column}: {value}"
+def _part(column: str, value: object) -> str:
+    """Long text as it stands, the rest as 'column: value'."""
+    return value if isinstance(value, str) and len(value) > LABELLED else f"{column}: {value}"
 
 
 def _quoted(name: str) -> str:

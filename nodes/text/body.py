@@ -101,7 +101,7 @@ def _groups(conflicts: Sequence[Conflict]) -> Iterator[str]:
     for conflict in conflicts:
         yield f"- **{_verbatim(conflict.subject)}**{_judged(conflict)}"
         for value in conflict.values:
-            said = f": “{_verbatim(value.quote)}”" if value.quote else ""
+            said = f": “{_verbatim(value.quote)}”" if value.quote not in ("", value.value) else ""
             yield f"  - {_verbatim(value.value)} {_cited(value.source_ids)}{said}"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, Field
 
+from nodes.text.columns import place_of, value_span
 from state.evidence import Finding
 from state.report import Claim, Quote
 
@@ -123,14 +124,14 @@ def quote_in(text: str, findings: Iterable[Finding], sub_question: str = "") -> 
     for finding in findings:
         span = locate(text, finding.text)
         if span is not None:
-            start, end = span
+            start, end = value_span(finding, *span)
             return Quote(
                 text=finding.text[start:end],
                 source_id=finding.source_id,
                 start=finding.start + start,
                 end=finding.start + end,
                 sub_question=sub_question,
-                location=finding.location,
+                location=place_of(finding, *span),
             )
     return None
 

@@ -18,14 +18,16 @@ def quotable(finding: Finding) -> list[Span]:
     """
     spans = sentences(finding.text, finding.source_id.endswith(ROWS))
     told = [span for span in spans if not finding.text.startswith("#", span[0])]
-    if len(told) > 1 and finding.start == 0 and _is_heading(finding.text, *told[0]):
+    if len(told) > 1 and finding.start == 0 and _is_heading(finding, *told[0]):
         told = told[1:]
     return _without_orders(finding.text, told) if finding.suspicious else told
 
 
-def _is_heading(text: str, start: int, end: int) -> bool:
-    """A source's first line is a heading when it is no sentence; the header of a table too."""
-    return end - start <= HEADING and text[end : end + 1] == "\n" and text[end - 1].isalnum()
+def _is_heading(finding: Finding, start: int, end: int) -> bool:
+    """A source's first line is a heading when it is its title or no sentence; the header of a table too."""
+    text = finding.text
+    title = text[start:end] == finding.title or text[end - 1].isalnum()
+    return end - start <= HEADING and text[end : end + 1] == "\n" and title
 
 
 def _without_orders(text: str, spans: list[Span]) -> list[Span]:

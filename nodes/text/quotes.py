@@ -10,6 +10,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from nodes.text.asked import Asked, Wanted, read_question, related
+from nodes.text.columns import place_of, value_span
 from nodes.text.named import names_in
 from nodes.text.quotable import quotable, with_items
 from nodes.text.scoring import Scorer, telling
@@ -72,25 +73,23 @@ class Candidate:
         """Both stand on the same words."""
         return self.finding is other.finding and self.start < other.end and other.start < self.end
 
+    @property
+    def quoted(self) -> str:
+        """What is quoted of it: of a database row the value alone."""
+        start, end = value_span(self.finding, self.start, self.end)
+        return self.finding.text[start:end]
+
     def quote(self, sub_question: str) -> Quote:
         """The sentence as a quote, at its place in the stored source."""
-        first = self.finding.start
+        first, (start, end) = self.finding.start, value_span(self.finding, self.start, self.end)
         return Quote(
-            text=self.text,
+            text=self.quoted,
             source_id=self.finding.source_id,
-            start=first + self.start,
-            end=first + self.end,
+            start=first + start,
+            end=first + end,
             sub_question=sub_question,
-            location=_location(self.finding, self.start),
+            location=place_of(self.finding, self.start, self.end),
         )
-
-
-def _location(finding: Finding, start: int) -> str:
-    """The place of a quote: the line that it stands on where lines are counted, else its passage's place."""
-    unit, _, number = finding.location.partition(" ")
-    if unit != "line" or not number.isdigit():
-        return finding.location
-    return f"line {int(number) + finding.text.count(chr(10), 0, start)}"
 
 
 def pick_quotes(evidence: Sequence[Finding], plan: Plan, conflicts: Sequence[Conflict] = ()) -> list[Quote]:
@@ -147,9 +146,14 @@ def _new_names(asked: Asked, best: Candidate) -> set[str]:
 
 
 def _tells(one: Candidate, wanted: frozenset[str]) -> bool:
-    """The sentence itself speaks of what is asked, in more words than its title's, and is more than a name."""
+    """The sentence itself speaks of what is asked, in more words than its title's, and is more than a name.
+
+    A `label: value` of which the question says the value already tells nothing.
+    """
     own = read(one.text).counts.keys()
     said = not wanted.isdisjoint(own) and not own <= read(one.finding.title).counts.keys()
+    _, labelled, value = one.text.partition(": ")
+    said = said and not (labelled and wanted.issuperset(read(value).counts))
     return said and (len(own) >= FEWEST_WORDS or any(map(str.isdigit, one.text)))
 
 
@@ -183,7 +187,9 @@ class _Titles:
 def _chosen(candidates: Sequence[Candidate], values: Sequence[float], sides: Container[tuple[str, str]]) -> list[int]:
     """The places of the best candidates, each weighed against those that were chosen before it; the sides go first."""
     ranked = sorted(range(len(values)), key=lambda place: -values[place])
-    said = [place for place in ranked if (candidates[place].finding.source_id, candidates[place].text) in sides][:MOST]
+    said = [place for place in ranked if (candidates[place].finding.source_id, candidates[place].quoted) in sides][
+        :MOST
+    ]
     race = _Race(candidates, values, [*said, *(place for place in ranked[:CANDIDATES] if values[place] > 0)])
     for place in said:
         if place in race.left:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nodes.text.asked import related
+from nodes.text.columns import value_span
 from nodes.text.quotable import quotable
 from nodes.text.tokens import read, stems
 from nodes.text.typed import Typed, typed
@@ -16,11 +17,12 @@ SPOKEN_OF = 0.6
 
 @dataclass(frozen=True)
 class Said:
-    """One sentence that states values."""
+    """One sentence that states values; `quoted` is what a report may quote of it."""
 
     finding: Finding
     text: str
     values: tuple[Typed, ...]
+    quoted: str = ""
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -63,7 +65,7 @@ def said_in(evidence: Iterable[Finding]) -> Iterator[Said]:
         for start, end in quotable(finding):
             text = finding.text[start:end]
             if values := typed(text):
-                yield Said(finding, text, values)
+                yield Said(finding, text, values, finding.text[slice(*value_span(finding, start, end))])
 
 
 def spoken_of(about: Sequence[str], said: Said) -> float:

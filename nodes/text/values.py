@@ -67,7 +67,7 @@ def _contradict(one: Stated, other: Stated) -> bool:
 def _value(same: Sequence[Stated]) -> Value:
     sources = dict.fromkeys(id for each in same for id in (each.said.finding.source_id, *each.said.finding.also))
     exact = max(same, key=lambda each: sum(part != 0 for part in each.value.key))
-    return Value(value=exact.text, source_ids=tuple(sources), quote=exact.said.text)
+    return Value(value=exact.text, source_ids=tuple(sources), quote=exact.said.quoted)
 
 
 def _each_once(conflicts: Iterable[Conflict]) -> list[Conflict]:
