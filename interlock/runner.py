@@ -143,8 +143,16 @@ async def _go(run: str, job: Job, given: Any, store: "Store", show: Show, idle: 
 
 
 async def _end(run: str, job: Job, values: Any, store: "Store") -> Answer:
-    answer: Answer = values["answer"].model_copy(update={"id": job.id or run})
+    answer = _answer(values).model_copy(update={"id": job.id or run})
     await store.end(run, answer)
+    return answer
+
+
+def _answer(values: Mapping[str, Any]) -> Answer:
+    """What the graph published; or, when that was lost, what its record tells."""
+    from nodes.publish import unpublished
+
+    answer: Answer = values.get("answer") or unpublished(values)
     return answer
 
 

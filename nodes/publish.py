@@ -7,6 +7,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from guards.attempt import current_attempt
+from guards.clean import OUTPUT
+from guards.sweep import Wash
 from nodes.text import quorum
 from nodes.text.report import Parts, markdown
 from nodes.write import assemble
@@ -34,6 +36,16 @@ async def publish(state: Research, runtime: Runtime[Context]) -> Published:
     run = join(before, Run(missing=lost))
     draft = state.get("draft") or await _assembled(state)
     return {"answer": _answer(state, run, draft, sources), "run": Run(missing=lost)}
+
+
+def unpublished(state: Mapping[str, Any]) -> Answer:
+    """The answer of a run whose publishing was lost itself: how it ended, why, and what it cost, and no evidence.
+
+    No node cleans it any more, so it is cleaned here.
+    """
+    answer = _answer({"question": _text(state, "question")}, state.get("run") or Run(), None, ())
+    clean: Answer = Wash(OUTPUT.longest, OUTPUT.most, OUTPUT.deepest, OUTPUT.keep).top("answer", answer)
+    return clean
 
 
 async def _assembled(state: Research) -> Draft | None:

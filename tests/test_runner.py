@@ -40,6 +40,8 @@ class Published(TypedDict):
 
 async def publish(state: Research) -> Published:
     text = state.get("question", "")
+    if "unpublishable" in text:
+        raise ValueError(text)
     return {"answer": Answer(question=text, outcome="complete", mode="extractive", report="A report.")}
 
 
@@ -102,6 +104,16 @@ async def test_a_question_is_listed_without_what_nobody_may_see(store: Store, sm
     await start(Job({"question": "Whose is 4111-1111-1111-1111?"}, Context()), store, ignore)
     (run,) = await store.runs()
     assert "4111" not in run.question and run.question.startswith("Whose is")
+
+
+async def test_a_run_whose_publishing_is_lost_has_an_answer_that_says_so(store: Store, small: Small) -> None:
+    small.go.set()
+    answer = await start(Job({"question": "unpublishable: 4111-1111-1111-1111"}, Context()), store, ignore)
+    (run,) = await store.runs()
+    assert (answer.id, run.id) == (run.id, answer.id) and run.outcome == answer.outcome == "stopped"
+    assert "publish" in answer.stop_reason and [lost.what for lost in answer.missing] == ["publish"]
+    assert answer.question.startswith("unpublishable") and answer.stop_reason in answer.report
+    assert "4111" not in answer.model_dump_json() and await resume(run.id, store, ignore) == answer
 
 
 async def test_a_stopped_run_is_kept_with_what_it_found(store: Store, job: Job) -> None:
