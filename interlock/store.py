@@ -217,19 +217,19 @@ async def open_store(folder: Path | None = None) -> AsyncIterator[Store]:
         BadUsage: The file in it is damaged or not ours.
     """
     path = (folder or Path()) / FILE
-    trouble: OSError | sqlite3.Error | None = None
+    trouble: Exception | None = None
     try:
         path = await asyncio.to_thread(_prepared, folder)
     except (OSError, sqlite3.OperationalError) as error:
         trouble = error
     async with connected(None if trouble else path) as database:
         store = Store(path, database)
+        if trouble:
+            store.lost(trouble)
         try:
             await store.saver.setup()
         except sqlite3.Error as error:
-            trouble = error
-        if trouble:
-            store.lost(trouble)
+            store.lost(error)
         yield store
 
 

@@ -4,6 +4,7 @@ The processes are real, and so is SIGKILL. Runs that must die at a certain place
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -73,7 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/json" if searched else "text/html")
         self.end_headers()
-        self.wfile.write((json.dumps({"results": [found]}) if searched else PAGE).encode())
+        with contextlib.suppress(ConnectionError):  # who asked was killed
+            self.wfile.write((json.dumps({"results": [found]}) if searched else PAGE).encode())
 
     def log_message(self, *args: Any) -> None:
         pass

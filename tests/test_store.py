@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forks import Fork
+from forks import FORKS, PATIENCE, Fork
 from langgraph._internal._serde import build_serde_allowlist
 from langgraph.checkpoint.base import empty_checkpoint
 from pydantic import BaseModel
@@ -254,8 +254,9 @@ async def test_a_disk_that_takes_nothing_more_costs_the_record_and_not_the_run(
     assert capsys.readouterr().err.count("runs cannot be kept in") == 1
 
 
-def many(folder: Path, name: str, runs: int, _: Any) -> None:
+def many(folder: Path, name: str, runs: int, together: Any, _: Any) -> None:
     async def main() -> None:
+        together.wait(PATIENCE)
         async with open_store(folder) as store:
             await asyncio.gather(*(whole_run(store, f"{name}{number}") for number in range(runs)))
 
@@ -263,7 +264,8 @@ def many(folder: Path, name: str, runs: int, _: Any) -> None:
 
 
 async def test_several_processes_make_the_file_and_write_to_it_at_the_same_time(data_folder: Path) -> None:
-    for fork in [Fork(many, data_folder, name, 25) for name in "abcd"]:
+    together = FORKS.Barrier(4)
+    for fork in [Fork(many, data_folder, name, 25, together) for name in "abcd"]:
         fork.join()
     async with open_store(data_folder) as store:
         runs = await store.runs()
