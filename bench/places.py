@@ -40,8 +40,8 @@ class Places:
 
     Attributes:
         options: The command line's options that name the places.
-        texts: What is stored of each source, by the source id that an answer gives it: a file's text, a page's text, the
-            values of a row's columns.
+        texts: What is stored of each source, by the source id that an answer gives it: the text of a file or
+            a page, the values of a row's columns.
         ids: The corpus's id by that source id.
     """
 

@@ -27,8 +27,8 @@ async def search_database(question: str, *files: Path | str) -> Collected:
 
 
 def ids(collected: Collected) -> list[str]:
-    """Where the findings stand, best first."""
-    return [finding.source_id for finding in collected.findings]
+    """Where the findings stand, best first; what a small root hands over without a match is left out."""
+    return [finding.source_id for finding in collected.findings if finding.score or finding.kind == "web"]
 
 
 def row(collected: Collected, end: str) -> Source:

@@ -196,7 +196,7 @@ async def test_views_tables_without_rowid_and_odd_names_are_read(path: Path) -> 
         "CREATE TABLE empty (a TEXT)",
     )
     assert set(ids(await search_database("Skell Rock", path))) == {"facts.sqlite#pairs/1", "facts.sqlite#seen/1"}
-    (odd,) = (await search_database("quay", path)).findings
+    odd = (await search_database("quay", path)).findings[0]
     assert odd.text == 'select: one quay\n\na "b" c: two piers\n\ngröße: 3 m\n\n: nameless'
     assert set(ids(await search_database("crane", path))) == {"facts.sqlite#mine/1", "facts.sqlite#mine/2"}
 

@@ -198,6 +198,21 @@ async def test_an_unknown_kind_of_index_is_told(docs: Path, monkeypatch: pytest.
     assert "must be fts5 or tantivy" in (await search_documents("tide clock", docs)).reason
 
 
+def test_of_a_small_root_all_passages_are_handed_over_when_one_matches() -> None:
+    fill("root", note="the tide clock", other="something else")
+
+    def both(query: str) -> list[str]:
+        return with_index("root", lambda index: [hit.name for hit in index.others(index.search(query, 20))])
+
+    assert both("clock") == ["other"]
+    assert both("nowhere") == []
+
+
+def test_of_a_larger_root_only_what_matches_is_found() -> None:
+    fill("root", note="the tide clock", **{f"other{number}": "something else" for number in range(indexes.FEW)})
+    assert with_index("root", lambda index: index.others(index.search("clock", 20))) == []
+
+
 def test_only_the_indexes_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexes, "INDEXES_KEPT", 3)
     for number in range(4):

@@ -63,7 +63,10 @@ def test_of_a_row_the_value_is_quoted_and_its_column_named_with_the_place() -> N
 
 
 def test_words_of_a_row_that_only_look_like_a_column_stay() -> None:
-    text = "Two things are known of it: Mill Bridge was opened by Ann Lee on the 12th of May 2023, and the tower has no lift."
+    what = (
+        "Mill Bridge was opened by Ann Lee in May 2023, when the old ferry beside it had been out of order for a year"
+    )
+    text = f"Two things are known: {what}."
     row = finding("a.sqlite#bridges/1", text, kind="database", location="row 1 of bridges", start=0)
     assert texts("When was Mill Bridge opened?", row) == [text]
 
@@ -75,7 +78,7 @@ def test_a_title_is_no_quote_whatever_it_ends_with() -> None:
 
 
 def test_a_field_that_repeats_the_question_is_no_quote() -> None:
-    text = "date: 2023-11-24\n\nThe Verge tells of chargers, adapters and power banks that are on sale on this day, and of others."
+    text = "date: 2023-11-24\n\nThe Verge tells of chargers, adapters and power banks that are on sale, and of others."
     row = finding("a.sqlite#news/1", text, kind="database", start=0)
     assert texts("What did The Verge report on 2023-11-24 about chargers?", row) == [text.partition("\n\n")[2]]
 
@@ -108,6 +111,21 @@ def test_a_list_is_quoted_with_what_introduces_it() -> None:
 def test_the_same_sentence_is_quoted_once() -> None:
     copies = [finding(f"{n}.md", "Mill Bridge was built in 1932 by Ann Lee.") for n in range(5)]
     assert len(quotes("Who built Mill Bridge?", *copies)) == 1
+
+
+def test_of_few_sources_each_is_quoted_though_it_says_it_in_other_words() -> None:
+    loud = [finding(f"{n}.md", f"Mill Bridge was built by person {n}. Mill Bridge has {n} arches.") for n in range(5)]
+    said = quotes("Who built Mill Bridge?", *loud, finding("other.md", "Ann Lee made it. It has a tower."))
+    assert said[-1].text == "Ann Lee made it." and {quote.source_id for quote in said} >= {"0.md", "4.md"}
+
+
+def test_of_many_sources_one_that_says_nothing_of_the_question_is_not_quoted() -> None:
+    loud = [finding(f"{n}.md", f"Mill Bridge was built by person {n}.") for n in range(MOST)]
+    assert "filler.md" not in {q.source_id for q in quotes("Who built Mill Bridge?", *loud, FILLER)}
+
+
+def test_sources_that_all_say_nothing_of_the_question_are_not_quoted() -> None:
+    assert quotes("Who built Mill Bridge?", FILLER) == []
 
 
 def test_while_there_is_room_the_sentences_beside_a_quote_are_quoted() -> None:

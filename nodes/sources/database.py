@@ -25,6 +25,7 @@ def _look(place: str, queries: Sequence[str]) -> Found:
 def _search(index: Index, path: Path, queries: Sequence[str]) -> Found:
     why = index.replace(stamp(path), lambda: documents(path))
     hits = [(query, hit) for query in queries for hit in index.search(query, PASSAGES_PER_QUERY)]
+    hits += [(queries[0], hit) for hit in index.others([hit for _, hit in hits])]
     found = Found([finding("database", hit, f"{path.name}#{hit.name}", str(path), query) for query, hit in hits])
     found.sources = [_row(path, *entry) for entry in index.lost()]
     if why:

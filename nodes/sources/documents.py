@@ -36,6 +36,7 @@ def _search(index: Index, root: Path, queries: Sequence[str], prefix: str) -> Fo
     base = _base(root)
     seen = _refreshed(index, root)
     hits = [(query, hit) for query in queries for hit in index.search(query, PASSAGES_PER_QUERY)]
+    hits += [(queries[0], hit) for hit in index.others([hit for _, hit in hits])]
     found = Found([finding("file", hit, prefix + hit.name, str(base / hit.name), query) for query, hit in hits])
     found.note, found.status = seen.note, seen.status
     lost = [*seen.lost, *index.lost()]

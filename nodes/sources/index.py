@@ -30,6 +30,9 @@ PASSAGES_PER_SOURCE = 2
 LOOKED_THROUGH = 5
 """Times as many passages are ranked as are wanted."""
 
+FEW = 20
+"""Passages of a root that are all looked at."""
+
 LOST_SHOWN = 100
 
 UNFINISHED = "the time was over before everything was read: ask again, it goes on from there"
@@ -154,6 +157,21 @@ class Index:
         scores = dict(self.words.find(self.database, query, limit * LOOKED_THROUGH))
         sources = dict(self._rows("SELECT id, source FROM spans WHERE id IN ({})", list(scores)))
         best = _spread([number for number in scores if number in sources], sources)[:limit]
+        return self._hits(best, scores)
+
+    def others(self, hits: Sequence[Hit]) -> list[Hit]:
+        """The passages that are not among these hits, where there are hits and at most `FEW` passages in all.
+
+        What is looked for may stand there in other words.
+        """
+        if not 0 < len(hits) < FEW:
+            return []
+        numbers = [number for (number,) in self.database.execute("SELECT id FROM spans LIMIT ?", (FEW + 1,))]
+        known = {(hit.name, hit.start) for hit in hits}
+        few = self._hits(numbers, dict.fromkeys(numbers, 0.0)) if len(numbers) <= FEW else []
+        return [hit for hit in few if (hit.name, hit.start) not in known]
+
+    def _hits(self, best: Sequence[int], scores: Mapping[int, float]) -> list[Hit]:
         hits = {
             number: Hit(name, title, date, first, location, text, scores[number], path)
             for number, name, title, date, first, location, text, path in self._rows(_HITS, best)

@@ -93,7 +93,7 @@ class Candidate:
 
 
 def pick_quotes(evidence: Sequence[Finding], plan: Plan, conflicts: Sequence[Conflict] = ()) -> list[Quote]:
-    """At most 8 sentences, best first; up to 12 where sources give different values, so that each side is quoted.
+    """At most 8 sentences, best first; up to 12 so that each side is quoted and, of at most 12 sources, each.
 
     Args:
         evidence: Findings, best first; the first 30 are read.
@@ -196,7 +196,22 @@ def _chosen(candidates: Sequence[Candidate], values: Sequence[float], sides: Con
             race.take(place)
     while race.left and len(race.chosen) < min(MOST, max(QUOTES, len(said) + BESIDE)):
         race.take(max(race.left, key=race.worth))
-    return [*race.chosen, *_beside(candidates, race.chosen)]
+    chosen = [*race.chosen, *_beside(candidates, race.chosen)]
+    return [*chosen, *_unheard(candidates, values, chosen)]
+
+
+def _unheard(candidates: Sequence[Candidate], values: Sequence[float], chosen: Sequence[int]) -> list[int]:
+    """Of few sources each has its say, its best sentence or its first: to leave one out would be to pick silently."""
+    by_source: dict[str, list[int]] = {}
+    for place, one in enumerate(candidates):
+        by_source.setdefault(one.finding.source_id, []).append(place)
+    if not chosen or len(by_source) > MOST:
+        return []
+    heard = {candidates[place].finding.source_id for place in chosen}
+    said = {candidates[place].text for place in chosen}
+    silent = [places for source, places in by_source.items() if source not in heard]
+    best = [max(places, key=lambda place: values[place]) for places in silent]
+    return [place for place in best if candidates[place].text not in said][: MOST - len(chosen)]
 
 
 def _beside(candidates: Sequence[Candidate], chosen: Sequence[int]) -> list[int]:

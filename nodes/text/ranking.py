@@ -35,7 +35,7 @@ Scored = tuple[float, Finding]
 
 
 def rank(candidates: Sequence[Finding], plan: Plan) -> list[Finding]:
-    """The candidates that fit at all, best first, each with its score."""
+    """The candidates, best first, each with its score; none when no one fits at all."""
     base = _base(candidates, plan)
     asked = folded(plan.question)
     named = [NAMED * _is_named(found, asked, plan.files) for found in candidates]
@@ -43,7 +43,9 @@ def rank(candidates: Sequence[Finding], plan: Plan) -> list[Finding]:
     linked = (LINKED * mentioned(reading, subject_of(found.title)) for found in candidates)
     scores = (b + max(n, k) for b, n, k in zip(base, named, linked, strict=True))
     ranked = _sorted(scores, candidates)
-    return [found.model_copy(update={"score": round(score, 6)}) for score, found in ranked if score > 0]
+    if not ranked or ranked[0][0] <= 0:
+        return []
+    return [found.model_copy(update={"score": round(score, 6)}) for score, found in ranked]
 
 
 def spread(ranked: Sequence[Finding]) -> list[Finding]:
