@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextvars import Context, ContextVar
 from typing import Any
 
@@ -72,7 +72,7 @@ class Attempt:
         context = context.copy()
         context.run(self._be_current)
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(_contained(work), context=context)
+        self._task = self._loop.create_task(contained(work), context=context)
         if stoppable:
             self.scope.attempts.add(self)
         try:
@@ -97,7 +97,10 @@ class Attempt:
             raise TimedOut("attempt", self.seconds)
         if task.cancelled():
             raise Stopped(self._reason or "the node cancelled itself")
-        return task.result()
+        try:
+            return task.result()
+        except GeneratorExit as error:  # raised by the node; one that is thrown into it never gets here
+            raise Permanent("the node raised GeneratorExit") from error
 
     async def _end(self, task: asyncio.Task[Any]) -> None:
         """Cancel the body; one that swallows the cancellation is left behind."""
@@ -107,7 +110,7 @@ class Attempt:
         task.add_done_callback(_forget)
 
 
-async def _contained(work: Coroutine[Any, Any, Any]) -> Any:
+async def contained(work: Awaitable[Any]) -> Any:
     """Keep `sys.exit()` in a tool, and exceptions that are no `Exception`, from tearing down the event loop."""
     try:
         return await work

@@ -31,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     rules_nodes.unguarded_subgraphs,
     rules_nodes.uncapped_fan_outs,
     rules_nodes.own_retries,
+    rules_nodes.own_caches,
     rules_nodes.error_handlers,
     rules_state.parallel_writes,
     rules_state.not_serializable,

@@ -43,6 +43,7 @@ class Node:
         input_schema: The view it is given.
         ends: Where it may go by `Command`, as declared.
         timeout: LangGraph's own time-out in seconds, if the author set one.
+        cached: LangGraph's own cache policy is set.
         retries: LangGraph's own retry policy is set.
         handler: Name of its error handler's node.
         is_handler: It is such a node.
@@ -57,6 +58,7 @@ class Node:
     input_schema: Any
     ends: tuple[str, ...] = ()
     timeout: float | None = None
+    cached: bool = False
     retries: bool = False
     handler: str = ""
     is_handler: bool = False
@@ -260,7 +262,6 @@ def _parts(runnable: Any) -> list[Any]:
 
 def _node(builder: StateGraph[Any, Any, Any, Any], name: str, spec: Any) -> Node:
     defaults = builder._node_defaults
-    timeout = spec.timeout or defaults.timeout
     return Node(
         name=name,
         function=function_of(spec.runnable),
@@ -269,7 +270,8 @@ def _node(builder: StateGraph[Any, Any, Any, Any], name: str, spec: Any) -> Node
         reads=tuple(sorted(builder.schemas.get(spec.input_schema, ()))),
         input_schema=spec.input_schema,
         ends=tuple(spec.ends or ()),
-        timeout=_seconds(timeout),
+        timeout=own_timeout(builder, spec),
+        cached=bool(spec.cache_policy or defaults.cache_policy),
         retries=bool(spec.retry_policy or defaults.retry_policy),
         handler=spec.error_handler_node or ("the default handler" if defaults.error_handler else ""),
         is_handler=spec.is_error_handler,
@@ -277,9 +279,11 @@ def _node(builder: StateGraph[Any, Any, Any, Any], name: str, spec: Any) -> Node
     )
 
 
-def _seconds(timeout: Any) -> float | None:
+def own_timeout(builder: StateGraph[Any, Any, Any, Any], spec: Any) -> float | None:
+    """LangGraph's own time-out of a node in seconds, if the author set one."""
+    timeout = spec.timeout or builder._node_defaults.timeout
     limit = getattr(timeout, "run_timeout", timeout)
-    return limit.total_seconds() if isinstance(limit, datetime.timedelta) else limit
+    return limit.total_seconds() if isinstance(limit, datetime.timedelta) else limit  # type: ignore[return-value]
 
 
 def _route(source: str, label: str, branch: Any, known: frozenset[str]) -> Route:

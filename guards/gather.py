@@ -7,6 +7,7 @@ from typing import Any
 from langgraph.graph import StateGraph
 from langgraph.types import Send
 
+from guards.errors import Permanent
 from guards.policy import Policy
 from guards.words import Gathering, words
 
@@ -27,7 +28,11 @@ class Fanout:
 
     def __call__(self, state: Any) -> list[Send] | str:
         """Where to go next, uncapped: the guard cuts the list at `at_most`."""
-        return [Send(self.worker, item) for item in self.over(state)] or self.into
+        items: Any = self.over(state)
+        if not hasattr(items, "__len__"):  # a generator may never end
+            kind = type(items).__name__
+            raise Permanent(f"over= returned a {kind}, which has no length: return a list of the inputs")
+        return [Send(self.worker, item) for item in items] or self.into
 
 
 def gather(

@@ -42,7 +42,7 @@ def guard(
     """
     from guards.check import holes
 
-    found = holes(builder, policy)
+    found = holes(builder, policy, nodes)
     if found:
         raise Unsafe(found)
     return _compile(builder, policy, name or "graph", nodes or {})

@@ -8,11 +8,11 @@ import logging
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
 
 from guards.attempt import NOTHING, Attempt
@@ -22,8 +22,19 @@ from guards.policy import Policy
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, idle, stop_request
 from guards.tracing import name_trace
-from guards.update import Reducers, check_update, keys_of
-from guards.wiring import read_key, read_run, resumed_by_person, step_of, thread_of, write_run
+from guards.update import Reducers, check_update, handing_up, keys_of, leaves, narrowed_update, without_key
+from guards.wiring import (
+    RUN,
+    addressed_here,
+    graphs_above,
+    read_key,
+    read_run,
+    refuse_lost_pause,
+    resumed_by_person,
+    step_of,
+    thread_of,
+    write_run,
+)
 from guards.words import Gathering
 from state.guarded import Missing, Run, Spent, Status, join
 
@@ -41,7 +52,7 @@ class NodePlan:
         body: The author's runnable.
         policy: Its limits.
         begin: Makes a run record when the state holds none.
-        targets: The nodes there are, for routes chosen at run time.
+        targets: Where it may go by `Command`, as declared.
         reducers: What the graph's keys do with what a node returns.
         single: The keys that take one value a step.
         plain: The fallback, as a runnable.
@@ -84,8 +95,9 @@ class GuardedNode:
         task = _Task(self.plan, state, config, context)
         name_trace(config, task.run.trace_id)
         result = await task.outcome()
-        write_run(config, task.delta())
-        return result
+        delta = task.delta()
+        write_run(config, delta)
+        return handing_up(result, lambda: join(task.run, delta))
 
 
 class _Task:
@@ -154,7 +166,12 @@ class _Task:
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
         attempt = Attempt(self.scope, seconds, METER)
         try:
-            return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
+            with refuse_lost_pause(self.config):
+                return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
+        except ParentCommand as error:
+            if addressed_here(error.args[0], self.config, self.plan.name):
+                return replace(error.args[0], graph=None)
+            raise
         finally:
             charge_open_holds(attempt)
             if attempt.spent is not NOTHING:
@@ -205,17 +222,30 @@ class _Task:
             self.stop = f"{self.plan.name}: {_line(error)}"
 
     def _adopt(self, result: Any) -> Any:
-        """Check a result, and take over the record of a guarded sub-agent."""
-        check_update(result, self.plan.targets, self.plan.reducers, lambda key: read_key(self.config, key))
+        """Check a result, cut what it sends at the cap, and take over what it says about the run."""
+        above = graphs_above(self.config) if leaves(result) else frozenset()
+        check_update(result, self.plan.targets, above, self.plan.reducers, lambda key: read_key(self.config, key))
         self._claim_keys(result)
-        if isinstance(result, dict) and isinstance(inner := result.get("run"), Run) and inner.id != self.run.id:
-            result = {key: value for key, value in result.items() if key != "run"}
-            for entry in inner.missing:
-                self._note(entry.model_copy(update={"what": f"{self.plan.name}/{entry.what}"}))
-            if inner.ending:
-                status: Status = "refused" if inner.refusal else "stopped"
-                self._note(Missing(what=self.plan.name, status=status, reason=inner.stop_reason))
+        result, records = without_key(result, RUN)
+        for record in records:
+            self._take_over(record)
+        result, lost = narrowed_update(result, self.plan.policy.fan_out)
+        self.missing.extend(lost)
         return result
+
+    def _take_over(self, record: Any) -> None:
+        """Losses that the node names itself, or the record of a guarded sub-agent; nobody rewrites this run's own."""
+        if not isinstance(record, Run):
+            raise Permanent("'run' is the guard's record: return Run(missing=(Missing(...),)) to add to it")
+        if not record.id:
+            self.missing.extend(record.missing)
+            self.stop, self.refusal = self.stop or record.stop, self.refusal or record.refusal
+        elif record.id != self.run.id:
+            for entry in record.missing:
+                self._note(entry.model_copy(update={"what": f"{self.plan.name}/{entry.what}"}))
+            if record.ending:
+                status: Status = "refused" if record.refusal else "stopped"
+                self._note(Missing(what=self.plan.name, status=status, reason=record.stop_reason))
 
     def _claim_keys(self, result: Any) -> None:
         """What `check` could not see beforehand: two nodes of one step write a key that has no reducer."""

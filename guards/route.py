@@ -1,18 +1,27 @@
 """The guarded router: declared ways only, bounded rounds and width, the shortest way out of an ending run."""
 
-import asyncio
+import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.errors import GraphBubbleUp
 from langgraph.types import Send
 
-from guards.errors import Permanent
+from guards.attempt import NOTHING, Attempt, contained
+from guards.errors import Interlock, Permanent
 from guards.gather import Fanout
 from guards.loop import Loop
+from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
-from guards.wiring import read_run, write_run
+from guards.scope import enter, idle
+from guards.width import narrowed
+from guards.wiring import read_run, refuse_lost_pause, thread_of, write_run
 from state.guarded import Missing, Run
+
+LONGEST = 300
+"""Characters that are told of what a router returned."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +59,38 @@ class GuardedRoute:
         if run.ending:
             return self.plan.way_out
         try:
-            route = self._bounded(await self._asked(state, config), run, config)
+            route = self._bounded(await self._asked(state, config, run), run, config)
             self._check(route)
             return route
+        except GraphBubbleUp:
+            raise
         except Exception as error:
-            text = str(error) if isinstance(error, Permanent) else type(error).__name__
+            text = str(error) if isinstance(error, Interlock) else type(error).__name__
             write_run(config, Run(stop=f"the router after '{self.plan.source}' failed: {text}"))
             return self.plan.way_out
 
-    async def _asked(self, state: Any, config: RunnableConfig) -> Any:
+    async def _asked(self, state: Any, config: RunnableConfig, run: Run) -> Any:
         if self.plan.word is not None:
-            return self.plan.word(state)
-        async with asyncio.timeout(self.plan.policy.timeout):
-            return await self.plan.path.ainvoke(state, config)
+            return await contained(_answer(self.plan.word, state))
+        attempt = Attempt(enter(run, thread_of(config)[0], self.plan.policy), self._seconds(run), METER)
+        try:
+            with refuse_lost_pause(config):
+                return await attempt.run(self.plan.path.ainvoke(state, config), copy_context(), stoppable=True)
+        finally:
+            charge_open_holds(attempt)
+            if attempt.spent is not NOTHING:
+                write_run(config, Run(spent=attempt.spent))
+
+    def _seconds(self, run: Run) -> float:
+        """What the router's one attempt may take: its time-out, and no more than the run has left."""
+        policy = self.plan.policy
+        left = float("inf") if run.deadline is None else max(0.0, run.deadline + idle(run) - time.time())
+        return left if policy.timeout is None else min(policy.timeout, left)
 
     def _bounded(self, route: Any, run: Run, config: RunnableConfig) -> Any:
         if isinstance(self.plan.word, Loop):
             return self._rounds(self.plan.word, route, run, config)
-        return self._width(route, config) if isinstance(route, list) else route
+        return self._width(route, config)
 
     def _rounds(self, word: Loop, route: Any, run: Run, config: RunnableConfig) -> Any:
         """Count this round; at the limit the loop ends."""
@@ -83,22 +106,25 @@ class GuardedRoute:
         write_run(config, Run(rounds={word.source: 1 - rounds}, missing=missing))
         return word.then
 
-    def _width(self, route: list[Any], config: RunnableConfig) -> Any:
-        """Cut a fan-out at its cap; what is not started is named."""
+    def _width(self, route: Any, config: RunnableConfig) -> Any:
+        """Cut a fan-out at its cap."""
         cap = self.plan.word.at_most if isinstance(self.plan.word, Fanout) else self.plan.policy.fan_out
-        sends = [step for step in route if isinstance(step, Send)]
-        if cap is None or len(sends) <= cap:
-            return route
-        reason = f"{len(sends) - cap} of {len(sends)} branches not started: the cap is {cap}"
-        write_run(config, Run(missing=(Missing(what=sends[0].node, status="refused", reason=reason),)))
-        kept = set(map(id, sends[:cap]))
-        return [step for step in route if not isinstance(step, Send) or id(step) in kept]
+        route, lost = narrowed(route, cap)
+        if lost:
+            write_run(config, Run(missing=lost))
+        return route
 
     def _check(self, route: Any) -> None:
         steps = route if isinstance(route, (list, tuple)) else (route,)
+        if not steps:
+            raise Permanent("it chose no way on: return a declared target, END among them if the branch may end here")
         for step in steps:
             if isinstance(step, Send):
                 if step.node not in self.plan.nodes:
-                    raise Permanent(f"it sends to '{step.node}', which is no node of this graph")
+                    raise Permanent(f"it sends to '{step.node}', which is not among its declared targets")
             elif step not in self.plan.allowed:
-                raise Permanent(f"it returned {step!r}, which is not among its declared targets")
+                raise Permanent(f"it returned {step!r}, which is not among its declared targets"[:LONGEST])
+
+
+async def _answer(word: Loop | Fanout, state: Any) -> Any:
+    return word(state)

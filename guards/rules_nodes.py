@@ -96,6 +96,14 @@ def own_retries(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
             yield Hole("own-retry", node.name, problem, cure)
 
 
+def own_caches(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
+    """A node whose update comes from LangGraph's cache brings the costs and losses of another run along."""
+    for node in _authors(drawing):
+        if node.cached:
+            problem = f"'{node.name}' has a cache policy of LangGraph's: what it once spent and missed would come back"
+            yield Hole("own-cache", node.name, problem, "take out cache_policy; keep what it fetches inside the node")
+
+
 def error_handlers(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
     """A handler replaces the node's edges, so joins behind it starve; under a guard it never runs."""
     for node in _authors(drawing):

@@ -7,12 +7,19 @@ nothing catches it and the whole run is lost. Not covered: a reducer that fails 
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
 from langgraph.channels import BinaryOperatorAggregate
 from langgraph.types import Command, Overwrite, Send
 
 from guards.errors import Permanent
+from guards.width import narrowed
+from guards.wiring import RUN
+from state.guarded import Missing
+
+NAMES = 100
+"""Characters that are told of a name that a node chose."""
 
 Reducers = Mapping[str, tuple[type | None, Callable[[Any, Any], Any]]]
 """By state key: the declared type, if it is a plain one, and the reducer."""
@@ -27,26 +34,72 @@ def reducers_of(channels: Mapping[str, Any]) -> dict[str, tuple[type | None, Cal
     }
 
 
-def check_update(result: Any, targets: frozenset[str], reducers: Reducers, read: Callable[[str], Any]) -> None:
+def check_update(
+    result: Any, targets: frozenset[str], above: frozenset[str], reducers: Reducers, read: Callable[[str], Any]
+) -> None:
     """Look at what a node returned before LangGraph does.
 
     Args:
         result: What the node returned.
         targets: The nodes that it may route to.
+        above: The graphs around this one that it may send a command to.
         reducers: Of the graph's keys.
         read: The value that a key has now.
 
     Raises:
-        Permanent: It is no update, routes to a node that does not exist, or a reducer cannot take it.
+        Permanent: It is no update, routes to where it may not go, or a reducer cannot take it.
     """
     for part in _parts(result):
         if isinstance(part, Command):
             if part.graph is not None:
+                _check_above(part, above)
                 continue
             _check_routes(part, targets)
         for key, value in _written(part):
             if key in reducers and type(value) is not reducers[key][0]:
                 _try(key, value, reducers[key][1], read)
+
+
+def leaves(result: Any) -> bool:
+    """Whether some of it is a command to a graph around this one."""
+    return any(isinstance(part, Command) and part.graph is not None for part in _parts(result))
+
+
+def handing_up(result: Any, record: Callable[[], Any]) -> Any:
+    """A command to the graph above takes the run's record along, since this graph's own state is lost with the step."""
+    if isinstance(result, Command) and result.graph is not None:
+        return replace(result, update=[*_written(result), (RUN, record())])
+    return result
+
+
+def without_key(result: Any, key: str) -> tuple[Any, list[Any]]:
+    """An update without a key, and the values that it had for it."""
+    if isinstance(result, dict):
+        return _from_dict(result, key)
+    found = [value for part in _parts(result) for name, value in _written(part) if name == key]
+    return (_rest(result, key), found) if found else (result, [])
+
+
+def _from_dict(update: dict[str, Any], key: str) -> tuple[Any, list[Any]]:
+    if key not in update:
+        return update, []
+    return {name: value for name, value in update.items() if name != key}, [update[key]]
+
+
+def _rest(result: Any, key: str) -> Any:
+    parts = _parts(result)
+    if parts is result:
+        return [_rest(part, key) for part in result]
+    rest = [(name, value) for name, value in _written(result) if name != key]
+    return replace(result, update=rest) if isinstance(result, Command) else dict(rest)
+
+
+def narrowed_update(result: Any, cap: int | None) -> tuple[Any, tuple[Missing, ...]]:
+    """An update whose command sends no more than the cap at once, and what is not started."""
+    if cap is None or not isinstance(result, Command):
+        return result, ()
+    goto, lost = narrowed(result.goto, cap)
+    return (replace(result, goto=goto), lost) if lost else (result, ())
 
 
 def keys_of(result: Any) -> Iterator[str]:
@@ -67,7 +120,13 @@ def _check_routes(command: Command[Any], targets: frozenset[str]) -> None:
     goto = command.goto if isinstance(command.goto, (list, tuple)) else (command.goto,)
     wanted = {step.node if isinstance(step, Send) else step for step in goto}
     if unknown := wanted - targets:
-        raise Permanent(f"routes to {sorted(map(str, unknown))}, which are no nodes of this graph")
+        named = ", ".join(sorted(map(str, unknown)))[:NAMES]
+        raise Permanent(f"routes to {named}, which it does not declare: add_node(..., destinations=(...))")
+
+
+def _check_above(command: Command[Any], above: frozenset[str]) -> None:
+    if command.graph not in above:
+        raise Permanent(f"sends a command to the graph '{str(command.graph)[:NAMES]}', and no such graph is around it")
 
 
 def _written(part: Any) -> Iterator[tuple[str, Any]]:

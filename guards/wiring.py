@@ -3,20 +3,26 @@
 Not all of it is public; langgraph is pinned and `tests/test_wiring.py` tells when it moves.
 """
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 from typing import Any, Protocol
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tracers.langchain import LangChainTracer
-from langgraph._internal._config import ensure_config, patch_config
+from langgraph._internal._config import ensure_config, patch_config, recast_checkpoint_ns
 from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_SEND
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq, set_config_context
+from langgraph.errors import GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import ChannelRead
 from langgraph.pregel._write import ChannelWrite, ChannelWriteEntry, ChannelWriteTupleEntry
+from langgraph.types import Command
 
+from guards.attempt import contained
+from guards.errors import Permanent
 from state.guarded import Run, join
 
 RUN = "run"
@@ -132,6 +138,19 @@ def node_runnable(name: str, function: Callable[..., Any]) -> Runnable[Any, Any]
     return RunnableCallable(None, function, name=name, trace=False)
 
 
+def held(path: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """A router whose `sys.exit()` stays its own failure: LangGraph runs routers in tasks, where it ends the process."""
+    if not isinstance(path, RunnableCallable) or path.afunc is None:
+        return path
+    decide, own = path.afunc, copy.copy(path)
+
+    async def answer(*args: Any, **kwargs: Any) -> Any:
+        return await contained(decide(*args, **kwargs))
+
+    own.afunc = answer
+    return own
+
+
 def thread_of(config: RunnableConfig) -> tuple[str, str]:
     """The thread id and a key for this graph on it (sub-agents share their caller's thread, not its place)."""
     configurable = config.get("configurable") or {}
@@ -149,6 +168,36 @@ def step_of(config: RunnableConfig) -> tuple[str, str]:
 def can_pause(config: RunnableConfig) -> bool:
     """Whether the run can wait for a person: without a checkpointer an interrupt would lose it."""
     return bool((config.get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))
+
+
+@contextmanager
+def refuse_lost_pause(config: RunnableConfig) -> Iterator[None]:
+    """Let code that waits for a person pause the run, unless the wait could never end.
+
+    Raises:
+        Permanent: It asked, and nothing keeps the run until the answer: LangGraph would end it as a success.
+    """
+    try:
+        yield
+    except GraphInterrupt as error:
+        if can_pause(config):
+            raise
+        cure = "compile with graph.copy(update={'checkpointer': saver})"
+        raise Permanent(f"it waits for a person and no checkpointer keeps the run meanwhile: {cure}") from error
+
+
+def addressed_here(command: Command[Any], config: RunnableConfig, node: str) -> bool:
+    """Whether a command that left a subgraph is for the graph that this node is in."""
+    place = str((config.get("configurable") or {}).get("checkpoint_ns") or "")
+    return command.graph in (place, recast_checkpoint_ns(place), node)
+
+
+def graphs_above(config: RunnableConfig) -> frozenset[str]:
+    """The names under which a command may leave this graph; none when no graph is around it."""
+    above = str((config.get("configurable") or {}).get("checkpoint_ns") or "").split("|")[:-1]
+    names = [recast_checkpoint_ns(part) for part in above]
+    ways = ["|".join(above[:end]) for end in range(1, len(above) + 1)]
+    return frozenset((*names, *ways, *map(recast_checkpoint_ns, ways), Command.PARENT)) if above else frozenset()
 
 
 def resumed_by_person(config: RunnableConfig) -> bool:

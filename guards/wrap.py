@@ -11,7 +11,7 @@ from typing import Any
 from langgraph.graph import END, StateGraph
 
 from guards.attempt import current_attempt
-from guards.drawing import takes_one
+from guards.drawing import own_timeout, takes_one
 from guards.gather import Fanout
 from guards.loop import Loop
 from guards.node import GuardedNode, NodePlan
@@ -19,7 +19,7 @@ from guards.policy import Policy
 from guards.route import GuardedRoute, RoutePlan
 from guards.update import reducers_of
 from guards.wayout import distances, nearest
-from guards.wiring import RUN, node_runnable
+from guards.wiring import RUN, held, node_runnable
 from guards.words import words
 from state.guarded import Guarded, Run, join
 
@@ -54,9 +54,10 @@ class Wrapping:
         copied.managed = dict(self.drawing.managed)
         copied._add_schema(Guarded)
         copied.nodes = {
-            node: replace(spec, runnable=node_runnable(node, self.nodes[node].__call__))
+            node: replace(spec, runnable=node_runnable(node, self.nodes[node].__call__), timeout=None)
             for node, spec in self.drawing.nodes.items()
         }
+        copied._node_defaults = replace(self.drawing._node_defaults, timeout=None)
         copied.branches = defaultdict(dict)
         for source, branches in self.drawing.branches.items():
             for label, branch in branches.items():
@@ -81,9 +82,9 @@ class Wrapping:
         return NodePlan(
             name=name,
             body=spec.runnable,
-            policy=self.policy.but(timeout=own.timeout, attempts=own.attempts),
+            policy=self.policy.but(timeout=self._timeout(own, spec), attempts=own.attempts),
             begin=self.begin,
-            targets=frozenset((*self.drawing.nodes, END)),
+            targets=frozenset(spec.ends or ()),
             reducers=self.reducers,
             single=self.single,
             plain=None if plain is None else node_runnable(name, plain),
@@ -95,6 +96,11 @@ class Wrapping:
             quorums=tuple(g for g in self.gatherings if g.into == name and g.min_ok),
         )
 
+    def _timeout(self, own: Policy, spec: Any) -> float | None:
+        """The node's time-out; one of LangGraph's own is kept by the guard too, since there it would end the run."""
+        limits = [limit for limit in (own.timeout, own_timeout(self.drawing, spec)) if limit is not None]
+        return min(limits, default=None)
+
     def _has_edges(self, name: str) -> bool:
         return bool(self.drawing.branches.get(name)) or any(start == name for start, _ in self.drawing._all_edges)
 
@@ -104,11 +110,11 @@ class Wrapping:
         nearest_label = min(ends, key=lambda label: self.away.get(ends[label], len(self.away) + 1))
         return RoutePlan(
             source=source,
-            path=branch.path,
+            path=held(branch.path),
             policy=self.policy,
             way_out=word.then if isinstance(word, Loop) else word.into if isinstance(word, Fanout) else nearest_label,
             allowed=frozenset(ends),
-            nodes=frozenset(self.drawing.nodes),
+            nodes=frozenset(ends.values()) - {END},
             word=word if isinstance(word, (Loop, Fanout)) else None,
         )
 

@@ -14,7 +14,7 @@ from kit import LOOSE, Log, Written, chain, named, says
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, RetryPolicy, Send
+from langgraph.types import CachePolicy, Command, RetryPolicy, Send
 from typing_extensions import TypedDict
 
 from guards import Policy, closing, fallback, gather, guard, loop
@@ -348,6 +348,18 @@ def test_retries_on_a_second_floor_are_found() -> None:
     drawing.add_edge(START, "a")
     hole = only(drawing, "own-retry")
     assert hole.node == "a" and "Policy(attempts=N)" in hole.cure
+
+
+def test_a_cache_that_would_bring_another_runs_record_back_is_found() -> None:
+    drawing: Any = StateGraph(Log)
+    drawing.add_node("a", says("a"), cache_policy=CachePolicy())
+    drawing.add_edge(START, "a")
+    assert "take out cache_policy" in only(drawing, "own-cache").cure
+
+
+def test_a_nodes_own_policy_is_checked_too() -> None:
+    with pytest.raises(Unsafe, match="no-time-out"):
+        guard(chain(says("a")), LOOSE, nodes={"a": LOOSE.but(timeout=None)})
 
 
 # -- routes

@@ -321,3 +321,31 @@ async def test_side_by_side_branches_that_all_fail_still_meet() -> None:
         "y": "failed",
         "z": "timed out",
     }
+
+
+async def test_a_node_that_raises_generator_exit_loses_only_itself() -> None:
+    result = await run(guard(chain(fallback(raises("bad", GeneratorExit), says("plain")), says("b")), LOOSE))
+    assert result["log"] == ["plain", "b"] and "GeneratorExit" in result["run"].stop_reason
+
+
+async def test_a_node_that_waits_for_a_person_whom_nothing_keeps_the_run_for_is_lost() -> None:
+    async def asks(state: Log) -> Written:
+        return {"log": [str(interrupt("well?"))]}
+
+    result = await run(guard(chain(fallback(asks, says("plain")), says("b")), LOOSE))
+    assert result["log"] == ["plain", "b"] and "__interrupt__" not in result
+    assert result["run"].outcome == "partial" and "no checkpointer" in result["run"].stop_reason
+
+
+@pytest.mark.parametrize("by", ["node", "default"])
+async def test_a_time_out_of_langgraphs_own_is_kept_by_the_guard(by: str) -> None:
+    drawing = chain(says("a"))
+    drawing.add_node("bad", hangs("bad"), timeout=0.1 if by == "node" else None)
+    drawing.add_node("last", closing(says("last")))
+    drawing.edges.discard(("a", END))
+    drawing.add_edge("a", "bad")
+    drawing.add_edge("bad", "last")
+    if by == "default":
+        drawing.set_node_defaults(timeout=0.1)
+    result = await run(guard(drawing, LOOSE))
+    assert result["log"] == ["a", "last"] and "no answer within 0.1 s" in result["run"].stop_reason

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from kit import LOOSE, Log, Node, Written, chain, named, says
+from kit import LOOSE, Log, Node, Written, chain, named, raises, says
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, Overwrite, Send
 from pydantic import BaseModel
 
 from guards import closing, fallback, guard, loop
+from state.guarded import Guarded, Missing, Run, Spent
 
 
 def returns(value: Any) -> Any:
@@ -140,3 +141,97 @@ async def test_a_node_that_exits_the_process_loses_only_itself() -> None:
 
     result = await guard(chain(fallback(exits, says("plain")), says("b")), LOOSE).ainvoke({"log": []})
     assert result["log"] == ["plain", "b"] and "SystemExit" in result["run"].stop_reason
+
+
+async def test_a_command_goes_only_where_its_node_says() -> None:
+    graph: Any = chain(fallback(returns(Command(goto="elsewhere")), says("plain")), says("b"))
+    graph.add_node("elsewhere", says("elsewhere"))
+    graph.add_conditional_edges("b", lambda state: END, ["elsewhere", END])
+    graph.edges.discard(("b", END))
+    result = await guard(graph, LOOSE).ainvoke({"log": []})
+    assert result["log"] == ["plain", "b"] and "elsewhere" in result["run"].stop_reason
+
+
+# -- the record of the run
+
+
+class Own(Guarded, total=False):
+    log: list[str]
+
+
+async def recorded(node: Any) -> Any:
+    graph: Any = StateGraph(Own)
+    graph.add_node("a", node)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END)
+    return (await guard(graph, LOOSE).ainvoke({"log": []}))["run"]
+
+
+@pytest.mark.parametrize("form", [dict, lambda update: Command(update=update), lambda update: [Command(update=update)]])
+async def test_a_node_adds_losses_to_the_record_and_nothing_else(form: Any) -> None:
+    async def forges(state: Own) -> Any:
+        lost = (Missing(what="page 7"),)
+        return form({"run": Run(missing=lost, spent=Spent(calls=-9), rounds={"a": -9}, paused=1e9)})
+
+    run = await recorded(forges)
+    assert [entry.what for entry in run.missing] == ["page 7"]
+    assert (run.spent.calls, run.rounds, run.paused) == (0, {}, 0.0)
+
+
+async def test_a_node_that_returns_the_whole_state_does_not_count_the_run_twice() -> None:
+    async def whole(state: Own) -> Any:
+        return {**state, "log": ["a"]}
+
+    run = await recorded(whole)
+    assert run.outcome == "complete" and run.id
+
+
+async def test_the_record_cannot_be_overwritten() -> None:
+    async def wipes(state: Own) -> Any:
+        return {"run": Overwrite(Run())}
+
+    run = await recorded(wipes)
+    assert run.id and run.outcome == "stopped" and "'run' is the guard's record" in run.stop_reason
+
+
+# -- commands to the graph above
+
+
+def parent(node: Any, *destinations: str) -> Any:
+    """A graph whose sub-agent loses one node to its fallback and then leaves by a command."""
+    inner = guard(chain(fallback(raises("lost", ValueError), says("plain")), node), LOOSE, name="inner")
+    graph: Any = StateGraph(Log)
+    graph.add_node("inner", inner, destinations=destinations)
+    graph.add_node("b", closing(says("b")))
+    graph.add_edge(START, "inner")
+    graph.add_edge("b", END)
+    return graph
+
+
+def leaves_for(goto: str, update: Any) -> Any:
+    async def leaves(state: Log) -> Any:
+        return Command(graph=Command.PARENT, goto=goto, update=update)
+
+    return leaves
+
+
+@pytest.mark.parametrize("update", [None, {"log": ["up"]}, [("log", ["up"])]], ids=str)
+async def test_what_a_sub_agent_missed_is_told_when_it_leaves_by_a_command(update: Any) -> None:
+    result = await guard(parent(leaves_for("b", update), "b"), LOOSE).ainvoke({"log": []})
+    assert result["log"] == (["up", "b"] if update else ["b"])
+    assert [entry.what for entry in result["run"].missing] == ["inner/lost"]
+
+
+async def test_a_command_to_a_node_that_the_graph_above_has_not_is_the_sub_agents_loss() -> None:
+    result = await guard(parent(leaves_for("nowhere", None), "b"), LOOSE).ainvoke({"log": []})
+    assert result["log"] == ["b"] and "nowhere" in result["run"].stop_reason
+
+
+async def test_a_bare_graph_above_takes_the_command_too() -> None:
+    result = await parent(leaves_for("b", {"log": ["up"]}), "b").compile().ainvoke({"log": []})
+    assert result == {"log": ["up", "b"]}
+
+
+async def test_a_command_to_a_graph_above_that_is_not_there_is_the_nodes_loss() -> None:
+    result = await guard(chain(leaves_for("b", None)), LOOSE).ainvoke({"log": []})
+    assert result["run"].outcome == "stopped" and "no such graph is around it" in result["run"].stop_reason
