@@ -22,15 +22,17 @@ def handed_over(answer: Answer | None, args: argparse.Namespace, out: Path | Non
 
 def deliver(answer: Answer, args: argparse.Namespace, out: Path | None) -> int:
     """Hand an answer over as the options say; the exit code."""
-    if args.json:
-        put(answer.model_dump_json())
-    elif out is None:
-        put_report(answer.report)
+    place = "stdout"
     try:
+        if args.json:
+            put(answer.model_dump_json())
+        elif out is None:
+            put_report(answer.report)
         if out is not None:
+            place = str(out)
             write(answer, out)
     except OSError as error:
-        say(f"interlock: {out} cannot be written ({error.strerror}); the report is kept: interlock show {answer.id}")
+        say(f"interlock: {place} cannot be written ({error.strerror}); the report is kept: interlock show {answer.id}")
         return FAULT
     return EXIT_CODES[answer.outcome]
 

@@ -1,6 +1,7 @@
 """Store: the runs that are kept, the newest of them, and the checkpoints of those that are under way."""
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -216,7 +217,7 @@ async def open_store(folder: Path | None = None) -> AsyncIterator[Store]:
     Raises:
         BadUsage: The file in it is damaged or not ours.
     """
-    path = (folder or Path()) / FILE
+    path = (folder or Path(os.environ.get("INTERLOCK_DATA") or "your data folder")) / FILE
     trouble: Exception | None = None
     try:
         path = await asyncio.to_thread(_prepared, folder)

@@ -34,12 +34,17 @@ def line(text: str, longest: int = 300) -> str:
 
 
 def say(text: str) -> None:
-    """One line on stderr."""
-    _write(sys.stderr, f"{line(text, 1_000)}\n")
+    """One line on stderr; where that takes nothing, nobody wants to hear it."""
+    with contextlib.suppress(OSError):
+        _write(sys.stderr, f"{line(text, 1_000)}\n")
 
 
 def put(text: str) -> None:
-    """Data on stdout, as it is."""
+    """Data on stdout, as it is.
+
+    Raises:
+        OSError: It takes nothing: it is a file on a full disk.
+    """
     _write(sys.stdout, text if text.endswith("\n") else f"{text}\n")
 
 
@@ -56,7 +61,10 @@ def put_report(markdown: str) -> None:
 
 
 def tolerant() -> None:
-    """Let no character that the terminal cannot show end a command."""
+    """Let no stream that was closed, and no character that the terminal cannot show, end a command."""
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the whole process
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

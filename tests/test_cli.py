@@ -302,6 +302,7 @@ def test_a_data_folder_that_cannot_be_used_is_said_in_one_line(
     code, out, err = typed("research", QUESTION, "--docs", docs)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1 and "INTERLOCK_DATA" in err
+    assert str(tmp_path / "file") in typed("runs")[2]
 
 
 def test_check_finds_no_hole_in_our_graphs(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,3 +382,25 @@ def test_a_reader_that_goes_away_is_no_fault(docs: str) -> None:
     err = process.stderr.read().decode()
     assert process.wait(60) == 0
     assert "fault" not in err and "Traceback" not in err
+
+
+def test_a_stdout_that_takes_nothing_costs_no_report(docs: str, data_folder: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "interlock", "research", QUESTION, "--docs", docs, "--quiet"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+    (told,) = ended.stderr.decode().splitlines()
+    assert ended.returncode == 1 and "stdout cannot be written (No space left on device)" in told
+    assert main(["show", told.rpartition(" ")[2]]) == 0
+
+
+@pytest.mark.parametrize(("closed", "code"), [("<&-", 2), (">&-", 0), ("2>&-", 0), ("2>/dev/full", 0)])
+def test_a_closed_stream_ends_no_command(closed: str, code: int, docs: str, data_folder: Path) -> None:
+    question = "-" if closed == "<&-" else QUESTION
+    shell = ["sh", "-c", f'"$0" -m interlock research "$1" --docs "$2" {closed}', sys.executable, question, docs]
+    ended = subprocess.run(shell, capture_output=True, cwd=ROOT)
+    assert ended.returncode == code
+    assert b"Traceback" not in ended.stderr and not (data_folder / "faults").exists()
