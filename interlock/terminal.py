@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import unicodedata
+from pathlib import Path
 from typing import NoReturn, TextIO
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Co"}
@@ -64,7 +65,7 @@ def tolerant() -> None:
     """Let no stream that was closed, and no character that the terminal cannot show, end a command."""
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the whole process
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

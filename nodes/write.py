@@ -83,6 +83,8 @@ async def assemble(state: Brief) -> Written:
 
 
 def _nothing_found(state: Brief) -> str:
+    if state.get("run", Run()).ending:
+        return "No evidence was found before the run ended."
     asked = [*state.get("docs", []), *state.get("databases", []), *state.get("urls", []), state.get("search", "")]
     return f"No evidence found in {', '.join(filter(None, asked)) or 'any source: none was named'}."
 

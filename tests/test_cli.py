@@ -385,7 +385,7 @@ def test_a_reader_that_goes_away_is_no_fault(docs: str) -> None:
 
 
 def test_a_stdout_that_takes_nothing_costs_no_report(docs: str, data_folder: Path) -> None:
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "interlock", "research", QUESTION, "--docs", docs, "--quiet"],
             stdout=full,

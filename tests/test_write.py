@@ -12,6 +12,7 @@ from nodes import judge
 from nodes.prompt import EVIDENCE_TOKENS, PASSAGE_CHARACTERS, within_budget
 from nodes.write import Written, assemble, write
 from state.evidence import Finding
+from state.guarded import Run
 from state.report import Claim, Conflict, Draft, Plan, Review, Value
 from state.research import Brief, Context
 
@@ -221,3 +222,8 @@ async def test_nothing_found_is_no_essay() -> None:
     assert draft.text.startswith("No evidence found in papers, facts.sqlite.")
     assert len(draft.text) < 200
     assert draft.unanswered == (QUESTION,)
+
+
+async def test_places_that_nobody_could_ask_any_more_are_not_said_to_hold_nothing() -> None:
+    draft = draft_of(await assemble(brief(evidence=[], docs=["papers"], run=Run(stop="stopped by you"))))
+    assert draft.text.startswith("No evidence was found before the run ended.") and "papers" not in draft.text
