@@ -8,28 +8,38 @@ import logging
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.errors import GraphBubbleUp, ParentCommand
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.types import Command
 
 from guards.attempt import NOTHING, Attempt
 from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
+from guards.fields import Fields, check_fields
 from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, idle, stop_request
 from guards.tracing import name_trace
-from guards.update import Reducers, check_update, handing_up, keys_of, leaves, narrowed_update, without_key
+from guards.update import (
+    Reducers,
+    check_update,
+    handing_up,
+    keys_of,
+    merged,
+    narrowed_update,
+    without_key,
+    written,
+)
 from guards.wiring import (
     RUN,
     addressed_here,
     graphs_above,
+    paused_or_lost,
     read_key,
     read_run,
-    refuse_lost_pause,
     resumed_by_person,
     step_of,
     thread_of,
@@ -55,6 +65,7 @@ class NodePlan:
         targets: Where it may go by `Command`, as declared.
         reducers: What the graph's keys do with what a node returns.
         single: The keys that take one value a step.
+        fields: The keys that LangGraph validates when they are read.
         plain: The fallback, as a runnable.
         withhold: For cleaners: what to return when cleaning itself failed, so that nothing unclean gets out.
         closing: Runs in an ending run too.
@@ -71,6 +82,7 @@ class NodePlan:
     targets: frozenset[str]
     reducers: Reducers
     single: frozenset[str] = frozenset()
+    fields: Fields = field(default_factory=dict)
     plain: Runnable[Any, Any] | None = None
     withhold: Callable[[Any], Any] | None = None
     closing: bool = False
@@ -166,8 +178,9 @@ class _Task:
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
         attempt = Attempt(self.scope, seconds, METER)
         try:
-            with refuse_lost_pause(self.config):
-                return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
+            return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
+        except GraphInterrupt as error:
+            raise paused_or_lost(error, self.config) from None
         except ParentCommand as error:
             if addressed_here(error.args[0], self.config, self.plan.name):
                 return replace(error.args[0], graph=None)
@@ -223,8 +236,9 @@ class _Task:
 
     def _adopt(self, result: Any) -> Any:
         """Check a result, cut what it sends at the cap, and take over what it says about the run."""
-        above = graphs_above(self.config) if leaves(result) else frozenset()
-        check_update(result, self.plan.targets, above, self.plan.reducers, lambda key: read_key(self.config, key))
+        check_update(result, self.plan.targets, self._above, self.plan.reducers, self._read)
+        if self.plan.fields:
+            check_fields(self.plan.fields, written(result), self._merged)
         self._claim_keys(result)
         result, records = without_key(result, RUN)
         for record in records:
@@ -232,6 +246,15 @@ class _Task:
         result, lost = narrowed_update(result, self.plan.policy.fan_out)
         self.missing.extend(lost)
         return result
+
+    def _above(self) -> frozenset[str]:
+        return graphs_above(self.config)
+
+    def _read(self, key: str) -> Any:
+        return read_key(self.config, key)
+
+    def _merged(self, key: str, value: Any) -> Any:
+        return merged(value, self.plan.reducers.get(key), self._read(key))
 
     def _take_over(self, record: Any) -> None:
         """Losses that the node names itself, or the record of a guarded sub-agent; nobody rewrites this run's own."""

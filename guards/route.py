@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Send
 
 from guards.attempt import NOTHING, Attempt, contained
@@ -17,7 +17,7 @@ from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.scope import enter, idle
 from guards.width import narrowed
-from guards.wiring import read_run, refuse_lost_pause, thread_of, write_run
+from guards.wiring import paused_or_lost, read_run, thread_of, write_run
 from state.guarded import Missing, Run
 
 LONGEST = 300
@@ -74,8 +74,9 @@ class GuardedRoute:
             return await contained(_answer(self.plan.word, state))
         attempt = Attempt(enter(run, thread_of(config)[0], self.plan.policy), self._seconds(run), METER)
         try:
-            with refuse_lost_pause(config):
-                return await attempt.run(self.plan.path.ainvoke(state, config), copy_context(), stoppable=True)
+            return await attempt.run(self.plan.path.ainvoke(state, config), copy_context(), stoppable=True)
+        except GraphInterrupt as error:
+            raise paused_or_lost(error, config) from None
         finally:
             charge_open_holds(attempt)
             if attempt.spent is not NOTHING:

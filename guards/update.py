@@ -35,7 +35,11 @@ def reducers_of(channels: Mapping[str, Any]) -> dict[str, tuple[type | None, Cal
 
 
 def check_update(
-    result: Any, targets: frozenset[str], above: frozenset[str], reducers: Reducers, read: Callable[[str], Any]
+    result: Any,
+    targets: frozenset[str],
+    above: Callable[[], frozenset[str]],
+    reducers: Reducers,
+    read: Callable[[str], Any],
 ) -> None:
     """Look at what a node returned before LangGraph does.
 
@@ -52,17 +56,12 @@ def check_update(
     for part in _parts(result):
         if isinstance(part, Command):
             if part.graph is not None:
-                _check_above(part, above)
+                _check_above(part, above())
                 continue
             _check_routes(part, targets)
         for key, value in _written(part):
             if key in reducers and type(value) is not reducers[key][0]:
                 _try(key, value, reducers[key][1], read)
-
-
-def leaves(result: Any) -> bool:
-    """Whether some of it is a command to a graph around this one."""
-    return any(isinstance(part, Command) and part.graph is not None for part in _parts(result))
 
 
 def handing_up(result: Any, record: Callable[[], Any]) -> Any:
@@ -102,11 +101,23 @@ def narrowed_update(result: Any, cap: int | None) -> tuple[Any, tuple[Missing, .
     return (replace(result, goto=goto), lost) if lost else (result, ())
 
 
-def keys_of(result: Any) -> Iterator[str]:
-    """The keys of this graph's state that an update writes."""
+def written(result: Any) -> Iterator[tuple[str, Any]]:
+    """What an update writes to this graph's state, key by key."""
     for part in _parts(result):
         if not (isinstance(part, Command) and part.graph is not None):
-            yield from (key for key, _ in _written(part))
+            yield from _written(part)
+
+
+def keys_of(result: Any) -> Iterator[str]:
+    """The keys of this graph's state that an update writes."""
+    return (key for key, _ in written(result))
+
+
+def merged(value: Any, reducer: tuple[type | None, Callable[[Any, Any], Any]] | None, now: Any) -> Any:
+    """What a key holds after a value is written to it; `now` is not changed."""
+    if isinstance(value, Overwrite):
+        return value.value
+    return value if reducer is None or now is None else reducer[1](copy.copy(now), value)
 
 
 def _parts(result: Any) -> Any:

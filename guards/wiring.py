@@ -4,8 +4,7 @@ Not all of it is public; langgraph is pinned and `tests/test_wiring.py` tells wh
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
@@ -170,20 +169,15 @@ def can_pause(config: RunnableConfig) -> bool:
     return bool((config.get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))
 
 
-@contextmanager
-def refuse_lost_pause(config: RunnableConfig) -> Iterator[None]:
-    """Let code that waits for a person pause the run, unless the wait could never end.
+def paused_or_lost(error: GraphInterrupt, config: RunnableConfig) -> Exception:
+    """What code that waits for a person raises: LangGraph's pause, or a failure if nothing keeps the run meanwhile.
 
-    Raises:
-        Permanent: It asked, and nothing keeps the run until the answer: LangGraph would end it as a success.
+    Without a checkpointer LangGraph would end the run there, as a success.
     """
-    try:
-        yield
-    except GraphInterrupt as error:
-        if can_pause(config):
-            raise
-        cure = "compile with graph.copy(update={'checkpointer': saver})"
-        raise Permanent(f"it waits for a person and no checkpointer keeps the run meanwhile: {cure}") from error
+    if can_pause(config):
+        return error
+    cure = "compile with graph.copy(update={'checkpointer': saver})"
+    return Permanent(f"it waits for a person and no checkpointer keeps the run meanwhile: {cure}")
 
 
 def addressed_here(command: Command[Any], config: RunnableConfig, node: str) -> bool:

@@ -12,6 +12,7 @@ from langgraph.graph import END, StateGraph
 
 from guards.attempt import current_attempt
 from guards.drawing import own_timeout, takes_one
+from guards.fields import fields_of
 from guards.gather import Fanout
 from guards.loop import Loop
 from guards.node import GuardedNode, NodePlan
@@ -45,6 +46,7 @@ class Wrapping:
         self.away = distances(drawing)
         self.reducers = reducers_of(drawing.channels) | {RUN: (Run, join)}
         self.single = frozenset(key for key, channel in drawing.channels.items() if takes_one(channel))
+        self.fields = fields_of(drawing.schemas)
         self.nodes = {node: GuardedNode(self._node(node, spec)) for node, spec in drawing.nodes.items()}
 
     def builder(self) -> Builder:
@@ -87,6 +89,7 @@ class Wrapping:
             targets=frozenset(spec.ends or ()),
             reducers=self.reducers,
             single=self.single,
+            fields=self.fields,
             plain=None if plain is None else node_runnable(name, plain),
             withhold=getattr(function, "withhold", None),
             closing=bool(getattr(function, "closing", False)),

@@ -1,7 +1,8 @@
 """What a node returns that is no update: its own failure, never the end of the graph."""
 
 from dataclasses import dataclass
-from typing import Any
+from operator import add
+from typing import Annotated, Any
 
 import pytest
 from kit import LOOSE, Log, Node, Written, chain, named, raises, says
@@ -235,3 +236,33 @@ async def test_a_bare_graph_above_takes_the_command_too() -> None:
 async def test_a_command_to_a_graph_above_that_is_not_there_is_the_nodes_loss() -> None:
     result = await guard(chain(leaves_for("b", None)), LOOSE).ainvoke({"log": []})
     assert result["run"].outcome == "stopped" and "no such graph is around it" in result["run"].stop_reason
+
+
+# -- a state that is validated when it is read
+
+
+class Strict(BaseModel):
+    pages: int = 0
+    log: Annotated[list[str], add] = []
+
+
+@pytest.mark.parametrize("update", [{"pages": "many"}, {"log": [3]}, {"pages": Overwrite("many")}], ids=str)
+async def test_a_value_that_a_pydantic_state_cannot_hold_is_the_loss_of_the_node_that_returned_it(update: Any) -> None:
+    async def bad(state: Strict) -> Any:
+        return update
+
+    async def plain(state: Strict) -> Any:
+        return {"log": ["plain"], "pages": "7"}
+
+    async def reads(state: Strict) -> Any:
+        return {"log": [f"read {state.pages}"]}
+
+    graph: Any = StateGraph(Strict)
+    graph.add_node("bad", fallback(bad, plain))
+    graph.add_node("reads", reads)
+    graph.add_edge(START, "bad")
+    graph.add_conditional_edges("bad", lambda state: "reads", ["reads"])
+    graph.add_edge("reads", END)
+    result = await guard(graph, LOOSE).ainvoke({"log": []})
+    assert result["log"] == ["plain", "read 7"]
+    assert result["run"].outcome == "partial" and "which Strict cannot hold" in result["run"].stop_reason
