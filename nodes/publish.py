@@ -20,6 +20,7 @@ from state.research import Context, Research
 
 PASSAGES = 100
 SOURCES = 500
+"""Sources of one answer. Lost files beyond it are left out, never a source that is quoted or was named."""
 
 
 class Published(Guarded, total=False):
@@ -50,7 +51,7 @@ def unpublished(state: Mapping[str, Any]) -> Answer:
 
 async def _assembled(state: Research) -> Draft | None:
     """The draft of a run that was stopped before it wrote, from what it had found by then."""
-    if not state.get("evidence") or "plan" not in state:
+    if not state.get("evidence") or not state.get("plan"):
         return None
     return (await assemble(state))["draft"]
 
@@ -68,7 +69,7 @@ def _answer(state: Research, run: Run, draft: Draft | None, sources: Sequence[So
         claims=draft.claims if draft else (),
         quotes=draft.quotes if draft else (),
         passages=tuple(_passage(finding) for finding in findings[:PASSAGES]),
-        sources=tuple(map(_source, _listed(sources, findings)[:SOURCES])),
+        sources=tuple(map(_source, _listed(sources, _used(state)))),
         conflicts=tuple(state.get("conflicts") or ()),
         missing=run.missing,
         spent=run.spent.model_copy(update={"seconds": round(seconds, 3)}),
@@ -106,13 +107,21 @@ def _passage(finding: Finding) -> Passage:
     )
 
 
-def _listed(asked: Sequence[Source], findings: Sequence[Finding]) -> list[Source]:
-    """What was asked, then what was found, each once."""
-    used = (Source(id=f.source_id, kind=f.kind, place=f.place, title=f.title) for f in findings)
+def _used(state: Research) -> list[Source]:
+    """The sources of the evidence, then those of its copies, which may be cited too."""
+    evidence = state.get("evidence") or []
+    found = {finding.source_id: finding for each in state.get("collected") or () for finding in each.findings}
+    copies = [found[id] for finding in evidence for id in finding.also if id in found]
+    return [Source(id=f.source_id, kind=f.kind, place=f.place, title=f.title) for f in (*evidence, *copies)]
+
+
+def _listed(asked: Sequence[Source], used: Sequence[Source]) -> list[Source]:
+    """What was asked, then what was found, each once, at most `SOURCES`."""
+    room = max(0, SOURCES - len({source.id for source in used}))
     listed: dict[str, Source] = {}
-    for source in (*asked, *used):
+    for source in (*asked[:room], *used):
         listed.setdefault(source.id, source)
-    return list(listed.values())
+    return list(listed.values())[:SOURCES]
 
 
 def _source(source: Source) -> AnswerSource:

@@ -15,6 +15,7 @@ from nodes.judge import beside
 from nodes.models import ask, wanted
 from nodes.text import body
 from nodes.text.cite import Checked, Statement, check
+from nodes.text.quorum import named
 from nodes.text.quotes import pick_quotes
 from state.evidence import Finding
 from state.guarded import Guarded, Missing, Run
@@ -85,8 +86,7 @@ async def assemble(state: Brief) -> Written:
 def _nothing_found(state: Brief) -> str:
     if state.get("run", Run()).ending:
         return "No evidence was found before the run ended."
-    asked = [*state.get("docs", []), *state.get("databases", []), *state.get("urls", []), state.get("search", "")]
-    return f"No evidence found in {', '.join(filter(None, asked)) or 'any source: none was named'}."
+    return f"No evidence found in {', '.join(map(body.escaped, named(state))) or 'any source: none was named'}."
 
 
 def _nothing_verified(checked: Checked) -> str:

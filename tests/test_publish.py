@@ -12,10 +12,11 @@ from markdown_it import MarkdownIt
 
 from graphs.research import graph
 from nodes.publish import SOURCES, publish
+from nodes.text.body import assembled
 from nodes.text.report import SHOWN
 from state.answer import Answer
 from state.evidence import Collected, Finding, Source
-from state.guarded import Missing, Run, Spent, join
+from state.guarded import MISSING_KEPT, Missing, Run, Spent, join
 from state.report import Conflict, Draft, Plan, Quote, Review, Value
 from state.research import Context, Question
 
@@ -94,6 +95,14 @@ async def test_a_cited_copy_has_its_own_place_in_the_list() -> None:
     assert "[1] [2]" in answer.report and "2. **a.md**, copy.md, a copy" in answer.report
 
 
+async def test_a_copy_is_among_the_sources_with_its_own_kind_and_place() -> None:
+    row = finding("facts.sqlite#notes/1", kind="database", place="facts.sqlite", collector="database")
+    rounds = [Collected(collector="database", sources=(place(),), findings=(row,))]
+    answer, _ = await published(state(collected=rounds, evidence=[finding(also=(row.source_id,))]))
+    source = next(source for source in answer.sources if source.id == row.source_id)
+    assert (source.kind, source.path) == ("database", "facts.sqlite")
+
+
 async def test_a_web_source_is_a_link_to_its_page() -> None:
     url = "https://example.org/a_(b)?c=d"
     page = finding(url, kind="web", place=url, title="Page", collector="web")
@@ -140,6 +149,13 @@ async def test_a_required_source_must_answer_whatever_the_quorum_says(need: str)
     down = place("down", "failed", "gone")
     answer, _ = await published(state(place(), down), Context(min_ok=0, required=(need,)))
     assert answer.outcome == "partial" and answer.stop_reason == f"{need}: a source that must answer did not"
+
+
+@pytest.mark.parametrize("quorum", [Context(required=("database",)), Context(min_ok=2)])
+async def test_no_number_of_lesser_losses_hides_that_the_quorum_was_missed(quorum: Context) -> None:
+    scans = [lost(f"{number}.pdf", "skipped") for number in range(2 * MISSING_KEPT)]
+    answer, run = await published(state(place(), *scans), quorum)
+    assert answer.outcome == run.outcome == "partial" and " must" in answer.stop_reason
 
 
 @pytest.mark.parametrize("need", ["docs", "file"])
@@ -220,6 +236,11 @@ async def test_inside_a_guard_the_limits_are_those_of_the_policy() -> None:
     assert result["answer"].outcome == result["run"].outcome
 
 
+async def test_sources_of_a_wrong_type_still_end_in_an_answer() -> None:
+    result = await graph.ainvoke({"question": QUESTION, "docs": 5})  # type: ignore[arg-type]
+    assert result["answer"].outcome == result["run"].outcome != "complete" and result["answer"].stop_reason
+
+
 async def test_nothing_found_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Roses flower in June.")
     answer = (await graph.ainvoke(Question(question="Who won in Patagonia?", docs=[str(tmp_path)])))["answer"]
@@ -249,6 +270,18 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.parametrize(
+    "words", ["\\<script>x</script>", "\\`x`", "\\[x](http://evil.test)", "<b>", "2*3*4", "[x](y)"]
+)
+async def test_quotes_and_their_places_show_as_they_stand(words: str) -> None:
+    quote = Quote(text=words, source_id="a.md", start=0, end=len(words), location=words)
+    answer, _ = await published(state(draft=draft(assembled([quote], ()), quotes=(quote,))))
+    inlines = [token for token in MarkdownIt("commonmark").parse(answer.report) if token.type == "inline"]
+    (line,) = [token.children or [] for token in inlines if token.content.startswith("“")]
+    assert "".join(child.content for child in line) == f"“{words}” [1] ({words})"
+    assert {child.type for child in line} <= {"text", "text_special"} and answer.quotes[0].text == words
+
+
 @pytest.mark.parametrize("words", HOSTILE)
 async def test_names_reasons_and_titles_cannot_mark_anything_up(words: str) -> None:
     bad = Source(id=words, kind="file", place=words, status="failed", reason=words)
@@ -265,18 +298,21 @@ async def test_names_reasons_and_titles_cannot_mark_anything_up(words: str) -> N
 async def test_long_lists_are_cut_and_counted() -> None:
     many = [lost(f"{number}.pdf") for number in range(1_000)]
     answer, _ = await published(state(place(), *many))
-    assert len(answer.sources) == SOURCES and answer.report.count("it is no PDF") <= SHOWN + 1
+    assert len(answer.sources) == SOURCES and {"docs", "a.md"} <= {source.id for source in answer.sources}
+    assert answer.report.count("it is no PDF") <= SHOWN + 1
     assert "and 950 more" in answer.report
 
 
 TEXT = st.text(max_size=30)
+ODD = st.one_of(st.integers(), st.none(), st.lists(st.none() | st.lists(TEXT, max_size=1), max_size=2))
 PIECES = st.fixed_dictionaries(
     {},
     optional={
         "question": st.one_of(TEXT, st.integers(), st.none()),
-        "docs": st.lists(TEXT, max_size=3),
-        "search": TEXT,
-        "plan": st.builds(Plan, question=TEXT, sub_questions=st.lists(TEXT, max_size=3).map(tuple)),
+        "docs": st.one_of(st.lists(TEXT, max_size=3), ODD),
+        "urls": ODD,
+        "search": st.one_of(TEXT, ODD),
+        "plan": st.none() | st.builds(Plan, question=TEXT, sub_questions=st.lists(TEXT, max_size=3).map(tuple)),
         "evidence": st.lists(st.builds(finding, TEXT, TEXT, title=TEXT), max_size=4),
         "collected": st.lists(st.just(Collected(collector="web", sources=(place(), lost()))), max_size=2),
         "conflicts": st.lists(

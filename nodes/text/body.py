@@ -18,7 +18,7 @@ PICKS = {
 }
 """How a rule's pick is told."""
 
-_MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "[]<`"})
+_MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "\\[]<`*"})
 
 
 def written(told: Sequence[Told], sub_questions: Sequence[str]) -> str:
@@ -58,7 +58,7 @@ def different_values(conflicts: Sequence[Conflict]) -> str:
 
 def suspicious(findings: Sequence[Finding]) -> str:
     """The sources with text that tries to give orders to its reader; empty without any."""
-    places = {f.source_id: f"- [{f.source_id}] ({f.location or f.place})" for f in findings if f.suspicious}
+    places = {f.source_id: f"- [{f.source_id}] ({_verbatim(f.location or f.place)})" for f in findings if f.suspicious}
     if not places:
         return ""
     told = "Text in these sources tries to give orders to its reader. It was left out and nothing in it was obeyed."
@@ -93,7 +93,7 @@ def _shown(claim: Claim, quotes: Sequence[Quote]) -> Iterator[str]:
 
 
 def _quote(quote: Quote) -> str:
-    place = f" ({quote.location})" if quote.location else ""
+    place = f" ({_verbatim(quote.location)})" if quote.location else ""
     return f"- “{_verbatim(quote.text)}” [{quote.source_id}]{place}"
 
 

@@ -40,17 +40,23 @@ def asked(state: Mapping[str, Any], run: Run) -> list[Source]:
 
 
 def missing(sources: Sequence[Source], context: Context) -> list[Missing]:
-    """What the run's record says of sources that did not answer."""
-    named = [source for source in sources if source.named]
-    if not named:
+    """What the run's record says of sources that did not answer, what counts first: the record keeps only so many."""
+    roots = [source for source in sources if source.named]
+    if not roots:
         return [NO_SOURCE]
     relaxed = context.min_ok is not None
     found = [_lost(source, relaxed) for source in sources if source.status != "ok" or source.reason]
-    answered = sum(source.status == "ok" for source in named)
+    answered = sum(source.status == "ok" for source in roots)
     if answered < (context.min_ok or 0):
-        found.append(_short(f"{answered} of {len(named)} sources answered, {context.min_ok} must"))
+        found.append(_short(f"{answered} of {len(roots)} sources answered, {context.min_ok} must"))
     needs = [need for need in context.required if not any(_meets(source, need) for source in sources)]
-    return found + [_short("a source that must answer did not", need) for need in needs]
+    found += [_short("a source that must answer did not", need) for need in needs]
+    return sorted(found, key=lambda entry: entry.optional)
+
+
+def named(state: Mapping[str, Any]) -> list[str]:
+    """The places that the question names, in all collectors' keys."""
+    return [place for _, keys in COLLECTORS.values() for place in _named(state, keys)]
 
 
 def _told(collected: Iterable[Collected]) -> Iterable[Source]:
@@ -64,8 +70,10 @@ def _told(collected: Iterable[Collected]) -> Iterable[Source]:
 
 
 def _named(state: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
-    values = [state.get(key) or [] for key in keys]
-    return list(dict.fromkeys(each for value in values for each in ([value] if isinstance(value, str) else value)))
+    """The places that were named; the input may be of any type, since nobody may have checked it yet."""
+    values = [state.get(key) for key in keys]
+    lists = [value if isinstance(value, (list, tuple)) else [value] for value in values]
+    return list(dict.fromkeys(each for some in lists for each in some if isinstance(each, str) and each))
 
 
 def _untold(kind: Kind, place: str, collector: str, run: Run) -> Source:
