@@ -160,9 +160,12 @@ class _Task:
             return await again(lambda: self._attempt(self.plan.body), error, self.plan.policy.attempts, self._patience)
 
     async def _attempt(self, body: Runnable[Any, Any]) -> Any:
-        """One try of the node, no longer than its time-out and what the run has left."""
+        """One try of the node, no longer than its time-out and what the run has left.
+
+        With a fallback it gets no more than half of what is left: when it hangs, the rest has time to go on without it.
+        """
         left = self._left(self.plan.closing)
-        seconds = _least(self.plan.policy.timeout, left)
+        seconds = _least(self.plan.policy.timeout, left if self.plan.plain is None else left / 2)
         if seconds <= 0:
             raise TimedOut("run", self.plan.policy.seconds or 0.0)
         try:

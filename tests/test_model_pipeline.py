@@ -114,6 +114,15 @@ async def test_a_broken_role_costs_only_its_step(
     assert answer.mode == ("extractive" if role == "writer" else "model")
 
 
+async def test_a_planner_that_hangs_leaves_time_to_search(server: ModelServer, docs: Path) -> None:
+    server.fault("hang", role="planner")
+    brisk = guard(build(), SMALL.but(seconds=4, timeout=30, attempts=1), name="research")
+    answer, record, seconds = await run(brisk, docs, streamed=False)
+    assert_sound(answer, record, seconds, docs)
+    assert (answer.outcome, answer.mode) == ("partial", "model") and answer.quotes
+    assert answer.stop_reason.startswith("plan: no answer within 1.")
+
+
 @pytest.mark.parametrize("fault", ["429", "500", "reset", "broken_json", "empty"])
 async def test_a_fault_that_passes_is_mended_by_the_guard_alone(
     graph: Any, server: ModelServer, docs: Path, fault: str
