@@ -17,7 +17,7 @@ from guards.meter import METER, charge_open_holds
 from guards.policy import Policy
 from guards.scope import enter, idle
 from guards.width import narrowed
-from guards.wiring import paused_or_lost, read_run, thread_of, write_run
+from guards.wiring import paused_or_lost, read_run, steps_left, thread_of, write_run
 from state.guarded import Missing, Run
 
 LONGEST = 300
@@ -36,6 +36,7 @@ class RoutePlan:
         allowed: What it may return.
         nodes: The nodes that a `Send` may name.
         word: The `Loop` or `Fanout` it was made by, if any.
+        round_steps: For a loop: supersteps that the run needs to end after one more round.
     """
 
     source: str
@@ -45,6 +46,7 @@ class RoutePlan:
     allowed: frozenset[Any]
     nodes: frozenset[str]
     word: Loop | Fanout | None = None
+    round_steps: int = 0
 
 
 class GuardedRoute:
@@ -97,14 +99,16 @@ class GuardedRoute:
         """Count this round; at the limit the loop ends."""
         rounds = run.rounds.get(word.source, 0) + 1
         limit = word.at_most or self.plan.policy.rounds
-        if route == word.back_to and rounds < limit:
+        again = route == word.back_to and rounds < limit
+        if again and steps_left(config) >= self.plan.round_steps:
             write_run(config, Run(rounds={word.source: 1}))
             return route
         missing: tuple[Missing, ...] = ()
         if route == word.back_to and not word.enough:
             reason = f"not settled after {rounds} of {limit} rounds"
             missing = (Missing(what=word.source, status="stopped", reason=reason),)
-        write_run(config, Run(rounds={word.source: 1 - rounds}, missing=missing))
+        stop = "the run's recursion_limit leaves no steps for another round: raise it in the config" if again else ""
+        write_run(config, Run(rounds={word.source: 1 - rounds}, missing=missing, stop=stop))
         return word.then
 
     def _width(self, route: Any, config: RunnableConfig) -> Any:

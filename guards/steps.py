@@ -33,6 +33,13 @@ def supersteps(drawing: Drawing, policy: Policy) -> int | None:
     return _longest(after, order, weights, START)
 
 
+def steps_of_a_round(drawing: Drawing, loop: Loop) -> int:
+    """Supersteps from the start of one more round to the end of the run, when no loop is taken again after it."""
+    after = onward(drawing.ways, lambda way: way.kind == "back")
+    order = _order(after) or []
+    return _longest(after, order, dict.fromkeys(drawing.nodes, 1), loop.back_to)
+
+
 def _bodies(drawing: Drawing) -> list[tuple[set[str], Loop]]:
     """The loops, each with the nodes that run again in every round."""
     after = onward(drawing.ways)

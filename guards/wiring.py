@@ -164,6 +164,12 @@ def step_of(config: RunnableConfig) -> tuple[str, str]:
     return str(configurable.get("checkpoint_map")), str(configurable.get("checkpoint_ns"))
 
 
+def steps_left(config: RunnableConfig) -> float:
+    """Supersteps that may follow this one under the `recursion_limit` of the run's config."""
+    scratchpad = (config.get("configurable") or {}).get("__pregel_scratchpad")
+    return float("inf") if scratchpad is None else scratchpad.stop - scratchpad.step - 1
+
+
 def can_pause(config: RunnableConfig) -> bool:
     """Whether the run can wait for a person: without a checkpointer an interrupt would lose it."""
     return bool((config.get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))

@@ -11,13 +11,14 @@ from typing import Any
 from langgraph.graph import END, StateGraph
 
 from guards.attempt import current_attempt
-from guards.drawing import own_timeout, takes_one
+from guards.drawing import draw, own_timeout, takes_one
 from guards.fields import fields_of
 from guards.gather import Fanout
 from guards.loop import Loop
 from guards.node import GuardedNode, NodePlan
 from guards.policy import Policy
 from guards.route import GuardedRoute, RoutePlan
+from guards.steps import steps_of_a_round
 from guards.update import reducers_of
 from guards.wayout import distances, nearest
 from guards.wiring import RUN, held, node_runnable
@@ -119,6 +120,7 @@ class Wrapping:
             allowed=frozenset(ends),
             nodes=frozenset(ends.values()) - {END},
             word=word if isinstance(word, (Loop, Fanout)) else None,
+            round_steps=steps_of_a_round(draw(self.drawing), word) if isinstance(word, Loop) else 0,
         )
 
 

@@ -54,6 +54,14 @@ async def test_the_limit_is_the_loops_own_or_the_policys(said: Any, rounds: int)
     assert result["log"].count("review") == rounds
 
 
+@pytest.mark.parametrize(("steps", "rounds"), [(3, 1), (4, 1), (5, 2), (6, 2), (7, 3), (50, 3)])
+async def test_a_recursion_limit_that_is_too_low_ends_the_loop_in_time(steps: int, rounds: int) -> None:
+    result = await guard(drawing(never), LOOSE).ainvoke({"log": []}, {"recursion_limit": steps})
+    assert result["log"].count("review") == rounds
+    assert result["run"].outcome == ("stopped" if rounds < 3 else "partial")
+    assert ("recursion_limit" in result["run"].stop_reason) == (rounds < 3)
+
+
 async def test_running_out_of_rounds_is_no_loss_where_the_drawing_says_it_is_enough() -> None:
     assert (await run(guard(drawing(never, enough=True), LOOSE)))["run"].outcome == "complete"
 
