@@ -96,7 +96,7 @@ class Attempt:
             await self._end(task)
             raise TimedOut("attempt", self.seconds)
         if task.cancelled():
-            raise Stopped(self._reason or "the node cancelled itself")
+            raise Stopped(self._reason) if self._reason else Permanent("it cancelled itself")
         try:
             return task.result()
         except GeneratorExit as error:  # raised by the node; one that is thrown into it never gets here

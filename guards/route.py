@@ -10,7 +10,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Send
 
 from guards.attempt import NOTHING, Attempt, contained
-from guards.errors import Interlock, Permanent
+from guards.errors import Interlock, Permanent, Stopped
 from guards.gather import Fanout
 from guards.loop import Loop
 from guards.meter import METER, charge_open_holds
@@ -67,9 +67,14 @@ class GuardedRoute:
         except GraphBubbleUp:
             raise
         except Exception as error:
-            text = str(error) if isinstance(error, Interlock) else type(error).__name__
-            write_run(config, Run(stop=f"the router after '{self.plan.source}' failed: {text}"))
+            write_run(config, Run(stop=self._why(error)))
             return self.plan.way_out
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, Stopped):
+            return error.reason
+        text = str(error) if isinstance(error, Interlock) else type(error).__name__
+        return f"the router after '{self.plan.source}' failed: {text}"
 
     async def _asked(self, state: Any, config: RunnableConfig, run: Run) -> Any:
         if self.plan.word is not None:

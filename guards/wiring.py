@@ -68,9 +68,12 @@ def _writes(config: RunnableConfig) -> Any:
 
 
 def stamp_input(compiled: CompiledStateGraph[Any, Any, Any, Any], begin: Callable[[], Run]) -> None:
-    """Begin a new run record with every new input: it is saved with the input, before any node runs."""
-    compiled.nodes["__start__"].writers.append(
-        ChannelWrite((ChannelWriteTupleEntry(mapper=lambda _input: [(RUN, begin())]),))
+    """Begin a new run record with every new input: it is saved with the input, before any node runs.
+
+    It comes behind the input, so that no client brings a record of its own, and before the routers, which add to it.
+    """
+    compiled.nodes["__start__"].writers.insert(
+        1, ChannelWrite((ChannelWriteTupleEntry(mapper=lambda _input: [(RUN, begin())]),))
     )
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Any
+from operator import add
+from typing import Annotated, Any
 
 import pytest
 from kit import LOOSE, Log, says
@@ -11,7 +12,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
-from guards import Policy, closing, gather, guard
+from guards import Policy, closing, gather, guard, request_stop
+from state.guarded import Guarded, Run
 
 THREAD: Any = {"configurable": {"thread_id": "t"}}
 
@@ -137,3 +139,46 @@ async def test_a_router_may_wait_for_a_person() -> None:
 async def test_a_router_that_nobody_can_answer_stops_the_run() -> None:
     result = await ended(asks)
     assert result["log"] == ["a", "last"] and "no checkpointer" in result["run"].stop_reason
+
+
+@pytest.mark.parametrize("route", [*BAD, returning("nowhere")])
+async def test_a_router_at_the_start_that_fails_stops_the_run(route: Any) -> None:
+    graph: Any = StateGraph(Log)
+    graph.add_node("a", says("a"))
+    graph.add_node("last", closing(says("last")))
+    graph.add_conditional_edges(START, route, ["a", "last"])
+    graph.add_edge("a", "last")
+    graph.add_edge("last", END)
+    result = await guard(graph, LENIENT).ainvoke({"log": []})
+    assert result["log"] == ["last"]
+    assert result["run"].outcome == "stopped" and "the router after '__start__' failed" in result["run"].stop_reason
+
+
+async def test_a_stop_ends_a_router_that_is_deciding() -> None:
+    deciding = asyncio.Event()
+
+    async def ponders(state: Log) -> str:
+        deciding.set()
+        await asyncio.Event().wait()
+        return "b"
+
+    saved = guard(drawing(ponders), LOOSE).copy(update={"checkpointer": InMemorySaver()})
+    run = asyncio.create_task(saved.ainvoke({"log": []}, {"configurable": {"thread_id": "pondering"}}))
+    await deciding.wait()
+    assert request_stop("pondering", "enough")
+    result = await run
+    assert result["log"] == ["a", "last"] and result["run"].stop_reason == "enough"
+
+
+class Brought(Guarded, total=False):
+    log: Annotated[list[str], add]
+
+
+async def test_a_client_cannot_bring_a_record_of_its_own() -> None:
+    graph: Any = StateGraph(Brought)
+    graph.add_node("a", says("a"))
+    graph.add_conditional_edges(START, first, ["a"])
+    graph.add_edge("a", END)
+    brought = Run(id="mine", deadline=1.0, stop="never mind")
+    record = (await guard(graph, LOOSE).ainvoke({"log": [], "run": brought}))["run"]
+    assert record.outcome == "complete" and record.id != "mine"
