@@ -75,7 +75,7 @@ def _sources(it: Any) -> None:
     it.add_argument("--search", default="", metavar="URL", help="search endpoint that speaks SearXNG's JSON")
     it.add_argument("--min-ok", type=count, metavar="N", help="how many of them must answer (all) to be complete")
     it.add_argument("--require", action="append", default=[], metavar="SOURCE", help="one of them that must answer")
-    _loopback(it)
+    it.add_argument("--allow-loopback", action="store_true", help="let URLs lead to this machine itself")
 
 
 def _runs(commands: Any) -> None:
@@ -96,7 +96,6 @@ def _resume(commands: Any) -> None:
     it = _command(commands, "resume", "go on with a run that was killed; finished sources are not asked again")
     _run(it)
     it.add_argument("--answer", metavar="N,...", help="for a run that waits for you (--merge ask): one number a group")
-    _loopback(it)
     _report(it)
 
 
@@ -124,10 +123,6 @@ def _command(commands: Any, name: str, about: str, **more: Any) -> Parser:
 
 def _run(it: Parser) -> None:
     it.add_argument("run", metavar="RUN", help="a run's id, or enough of its beginning")
-
-
-def _loopback(it: Any) -> None:
-    it.add_argument("--allow-loopback", action="store_true", help="let URLs lead to this machine itself")
 
 
 def _report(it: Parser) -> None:

@@ -5,10 +5,10 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from interlock.events import STREAM_MODES, Event, Watch
 from interlock.exits import BadUsage
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Show = Callable[[Event], None]
 
+LOOPBACK: Final = "INTERLOCK_ALLOW_LOOPBACK"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -32,6 +34,7 @@ class Job:
         id: The answer's id; the run's when empty.
         limits: Limits of the run that are not the graph's own, by the names that `Policy` has for them.
         folder: What relative paths in the question start from, also when the run is resumed elsewhere.
+        loopback: URLs may lead to this machine itself, also when the run is resumed.
     """
 
     question: Question
@@ -39,6 +42,7 @@ class Job:
     id: str = ""
     limits: Mapping[str, float] = field(default_factory=dict)
     folder: str = field(default_factory=os.getcwd)
+    loopback: bool = field(default_factory=lambda: os.environ.get(LOOPBACK) == "1")
 
 
 class Paused(Exception):
@@ -93,14 +97,22 @@ async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> An
             return await _end(run, job, state.values, store)
         if state.interrupts and answer is None:
             raise Paused(run, state.interrupts[0].value)
-        with _inside(job.folder):
+        with _as_started(job):
             return await _go(run, job, _input(job, state, answer), store, show, _idle(state.values))
 
 
-def _inside(folder: str) -> contextlib.chdir[str]:
-    if not Path(folder).is_dir():
-        raise BadUsage(f"the folder {folder}, in which the run was started, is gone: ask again")
-    return contextlib.chdir(folder)
+@contextlib.contextmanager
+def _as_started(job: Job) -> Iterator[None]:
+    """The folder that the run was started in, and what it was allowed."""
+    if not Path(job.folder).is_dir():
+        raise BadUsage(f"the folder {job.folder}, in which the run was started, is gone: ask again")
+    before = os.environ.get(LOOPBACK, "")
+    with contextlib.chdir(job.folder):
+        os.environ[LOOPBACK] = "1" if job.loopback else before
+        try:
+            yield
+        finally:
+            os.environ[LOOPBACK] = before
 
 
 def _input(job: Job, state: Any, answer: Any) -> Any:

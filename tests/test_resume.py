@@ -294,6 +294,7 @@ def test_the_command_line_resumes_what_was_killed_while_it_collected(
     job: Job, pages: Pages, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent)
+    monkeypatch.delenv("INTERLOCK_ALLOW_LOOPBACK", raising=False)
     docs, database, url = job.question["docs"][0], job.question["databases"][0], f"{pages.url}/run/page"
     pages.held = ("/run/page", 1)
     asked = ["research", QUESTION, "--docs", docs, "--db", database, "--url", url, "--allow-loopback", "--json"]
@@ -302,7 +303,7 @@ def test_the_command_line_resumes_what_was_killed_while_it_collected(
         lines = takewhile(lambda line: not line.startswith("documents: 2 findings"), killed.stderr)
         assert killed.poll() is None, list(lines)
         killed.kill()
-    again = [sys.executable, "-m", "interlock", "resume", asyncio.run(last(data_folder)), "--allow-loopback", "--json"]
+    again = [sys.executable, "-m", "interlock", "resume", asyncio.run(last(data_folder)), "--json"]
     answer = json.loads(subprocess.run(again, check=True, capture_output=True, timeout=60).stdout)
     assert answer["outcome"] == "complete" and pages.asked["/run/page"] == 2
     assert {quote["source_id"] for quote in answer["quotes"]} >= {"report.md", "budget.md"}
