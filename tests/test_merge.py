@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.merge import CANDIDATES, EVIDENCE, merge
+from nodes.text.ranking import FIELD
 from state.evidence import Finding
 from state.research import Gathered
 
@@ -142,3 +143,24 @@ async def test_evidence_is_always_what_was_found_best_first(question: str, given
     evidence = (await merge(gathered(question, collected(given_findings))))["evidence"]
     assert [f.score for f in evidence] == sorted((f.score for f in evidence), reverse=True)
     assert {(f.source_id, f.text) for f in evidence} <= {(f.source_id, f.text) for f in given_findings}
+
+
+async def test_a_source_whose_field_is_named_in_the_question_comes_first() -> None:
+    told = "The fair opens in June and closes in July."
+    here = found(f"source: The Age\n\n{told}", "a.md", title="Fair")
+    there = found(f"source: The Verge\n\n{told}", "b.md", title="Fair")
+    merged = await merge(gathered("What does The Verge say of the fair in June?", collected([here, there])))
+    assert [each.source_id for each in merged["evidence"]] == ["b.md", "a.md"]
+    assert merged["evidence"][0].score - merged["evidence"][1].score > FIELD
+
+
+async def test_sources_that_have_no_fields_are_not_put_behind_those_that_do() -> None:
+    fair = "The fair in June is the greatest of all fairs."
+    named = found(f"source: The Verge\n\n{fair}", "a.md", title="Fair")
+
+    async def score(collector: str) -> float:
+        page = found(fair, "http://b", title="Fair", kind="web", collector=collector)
+        asked = gathered("How great is the fair, says The Verge?", collected([named, page]))
+        return (await merge(asked))["evidence"][1].score
+
+    assert await score("web") == pytest.approx(await score("documents") + FIELD)
