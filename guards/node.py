@@ -6,9 +6,8 @@ ending run walks the shortest way out: nodes are passed over, except those that 
 
 import logging
 import time
-from collections.abc import Callable
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -16,15 +15,15 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.types import Command
 
 from guards.attempt import NOTHING, Attempt
-from guards.errors import Interlock, Permanent, Refused, Stopped, TimedOut
-from guards.fields import Fields, check_fields
+from guards.errors import Permanent, Refused, TimedOut
+from guards.fields import check_fields
+from guards.losses import REASON_LENGTH, line, loss
 from guards.meter import METER, charge_open_holds
-from guards.policy import Policy
+from guards.node_plan import NodePlan
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, idle, stop_request
 from guards.tracing import name_trace
 from guards.update import (
-    Reducers,
     check_update,
     handing_up,
     keys_of,
@@ -45,51 +44,9 @@ from guards.wiring import (
     thread_of,
     write_run,
 )
-from guards.words import Gathering
 from state.guarded import Missing, Run, Spent, Status, join
 
 log = logging.getLogger("interlock")
-
-REASON_LENGTH = 300
-
-
-@dataclass(frozen=True)
-class NodePlan:
-    """What the guard knows about one node.
-
-    Attributes:
-        name: Its name in the drawing.
-        body: The author's runnable.
-        policy: Its limits.
-        begin: Makes a run record when the state holds none.
-        targets: Where it may go by `Command`, as declared.
-        reducers: What the graph's keys do with what a node returns.
-        single: The keys that take one value a step.
-        fields: The keys that LangGraph validates when they are read.
-        plain: The fallback, as a runnable.
-        withhold: For cleaners: what to return when cleaning itself failed, so that nothing unclean gets out.
-        closing: Runs in an ending run too.
-        branch: It is a branch of a gathering: its loss does not end the run.
-        optional: Its loss alone does not make the run partial (the join judges).
-        way_out: Where to go when the node, which routes by `Command`, could not say it.
-        quorums: The gatherings that it joins and that state a quorum.
-    """
-
-    name: str
-    body: Runnable[Any, Any]
-    policy: Policy
-    begin: Callable[[], Run]
-    targets: frozenset[str]
-    reducers: Reducers
-    single: frozenset[str] = frozenset()
-    fields: Fields = field(default_factory=dict)
-    plain: Runnable[Any, Any] | None = None
-    withhold: Callable[[Any], Any] | None = None
-    closing: bool = False
-    branch: bool = False
-    optional: bool = False
-    way_out: str = ""
-    quorums: tuple[Gathering, ...] = ()
 
 
 class GuardedNode:
@@ -213,8 +170,8 @@ class _Task:
         except GraphBubbleUp:
             raise
         except Exception as error:
-            self._note(_missing(f"{self.plan.name} (fallback)", error, self._elapsed()))
-            self.stop = self.stop or f"{self.plan.name}: its fallback failed too: {_line(error)}"
+            self._note(loss(f"{self.plan.name} (fallback)", error, self._elapsed()))
+            self.stop = self.stop or f"{self.plan.name}: its fallback failed too: {line(error)}"
             return self._routed(None)
 
     def _routed(self, result: Any) -> Any:
@@ -227,7 +184,7 @@ class _Task:
         if isinstance(error, Refused):
             self.refusal = error.reason[:REASON_LENGTH]
             return
-        self._note(_missing(self.plan.name, error, self._elapsed(), self.plan.optional))
+        self._note(loss(self.plan.name, error, self._elapsed(), self.plan.optional))
         log.warning(
             "node lost", extra={"node": self.plan.name, "trace_id": self.run.trace_id, "error": type(error).__name__}
         )
@@ -235,7 +192,7 @@ class _Task:
         if isinstance(error, TimedOut) and error.limit == "run":
             self.stop = self.stop or f"time limit of {self.plan.policy.seconds:g} s reached"
         elif not (self.plan.branch or self.plan.plain or self.plan.withhold or self._ending()):
-            self.stop = f"{self.plan.name}: {_line(error)}"
+            self.stop = f"{self.plan.name}: {line(error)}"
 
     def _adopt(self, result: Any) -> Any:
         """Check a result, cut what it sends at the cap, and take over what it says about the run."""
@@ -324,24 +281,6 @@ class _Task:
 
     def _elapsed(self) -> float:
         return round(time.time() - self.began, 3)
-
-
-def _missing(what: str, error: Exception, seconds: float, optional: bool = False) -> Missing:
-    status: Status = (
-        "timed out" if isinstance(error, TimedOut) else "stopped" if isinstance(error, Stopped) else "failed"
-    )
-    return Missing(what=what, status=status, reason=_line(error), seconds=seconds, optional=optional)
-
-
-def _line(error: BaseException) -> str:
-    """One line about an error. Texts of foreign errors may hold anything, so only their kind is told."""
-    text = str(error) if isinstance(error, Interlock) else _kind(error)
-    return " ".join(text.split())[:REASON_LENGTH]
-
-
-def _kind(error: BaseException) -> str:
-    status = getattr(error, "status_code", None)
-    return f"{type(error).__name__}{f' (HTTP {status})' if status else ''}"
 
 
 def _least(timeout: float | None, left: float) -> float:

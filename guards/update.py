@@ -6,7 +6,7 @@ nothing catches it and the whole run is lost. Not covered: a reducer that fails 
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
@@ -108,9 +108,9 @@ def written(result: Any) -> Iterator[tuple[str, Any]]:
             yield from _written(part)
 
 
-def keys_of(result: Any) -> Iterator[str]:
+def keys_of(result: Any) -> Iterable[str]:
     """The keys of this graph's state that an update writes."""
-    return (key for key, _ in written(result))
+    return result if isinstance(result, dict) else (key for key, _ in written(result))
 
 
 def merged(value: Any, reducer: tuple[type | None, Callable[[Any, Any], Any]] | None, now: Any) -> Any:

@@ -15,7 +15,8 @@ from guards.drawing import draw, own_timeout, takes_one
 from guards.fields import fields_of
 from guards.gather import Fanout
 from guards.loop import Loop
-from guards.node import GuardedNode, NodePlan
+from guards.node import GuardedNode
+from guards.node_plan import NodePlan
 from guards.policy import Policy
 from guards.route import GuardedRoute, RoutePlan
 from guards.steps import steps_of_a_round

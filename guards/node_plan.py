@@ -1,0 +1,52 @@
+"""Node plan: what the guard knows about one node of a drawing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.runnables import Runnable
+
+from guards.fields import Fields
+from guards.policy import Policy
+from guards.update import Reducers
+from guards.words import Gathering
+from state.guarded import Run
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """What the guard knows about one node.
+
+    Attributes:
+        name: Its name in the drawing.
+        body: The author's runnable.
+        policy: Its limits.
+        begin: Makes a run record when the state holds none.
+        targets: Where it may go by `Command`, as declared.
+        reducers: What the graph's keys do with what a node returns.
+        single: The keys that take one value a step.
+        fields: The keys that LangGraph validates when they are read.
+        plain: The fallback, as a runnable.
+        withhold: For cleaners: what to return when cleaning itself failed, so that nothing unclean gets out.
+        closing: Runs in an ending run too.
+        branch: It is a branch of a gathering: its loss does not end the run.
+        optional: Its loss alone does not make the run partial (the join judges).
+        way_out: Where to go when the node, which routes by `Command`, could not say it.
+        quorums: The gatherings that it joins and that state a quorum.
+    """
+
+    name: str
+    body: Runnable[Any, Any]
+    policy: Policy
+    begin: Callable[[], Run]
+    targets: frozenset[str]
+    reducers: Reducers
+    single: frozenset[str] = frozenset()
+    fields: Fields = field(default_factory=dict)
+    plain: Runnable[Any, Any] | None = None
+    withhold: Callable[[Any], Any] | None = None
+    closing: bool = False
+    branch: bool = False
+    optional: bool = False
+    way_out: str = ""
+    quorums: tuple[Gathering, ...] = ()
