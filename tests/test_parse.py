@@ -161,6 +161,12 @@ def test_markdown_is_called_by_its_first_heading(tmp_path: Path) -> None:
     assert read(tmp_path, "plain name.md", b"no heading").title == "plain name"
 
 
+def test_a_text_called_by_a_number_is_named_by_what_it_opens_with(tmp_path: Path) -> None:
+    assert read(tmp_path, "doc17.txt", b"Mill Bridge is a bridge. It spans the Skell.").title == "Mill Bridge"
+    assert read(tmp_path, "doc18.txt", b"In 1932 a bridge was built by Ann Lee.").title == "doc18"
+    assert read(tmp_path, "notes.txt", b"Mill Bridge is a bridge. It spans the Skell.").title == "notes"
+
+
 # HTML.
 
 PAGE = b"""<!DOCTYPE html><html><head><title>The  bridge</title><style>p{}</style>

@@ -5,10 +5,14 @@ import re
 
 from nodes.sources.collecting import Lost
 from nodes.sources.text import Document, date_of, line_marks
+from nodes.text.named import names_in
 
 TEXT_CHARACTERS = 10_000_000
 TITLE_CHARACTERS = 120
 TABLES = (".csv", ".tsv")
+OPENING = 150
+"""Characters in which a text may say what it is about."""
+
 HEAD = 8_192
 """Bytes that tell whether a file is text."""
 
@@ -52,9 +56,12 @@ def cut(text: str) -> tuple[str, str]:
 
 
 def from_text(data: bytes, name: str, title: str) -> Document:
-    """Plain text or a table; lines are what its places are told by. A text's title is its first line if it is one."""
+    """Plain text or a table; lines are what its places are told by.
+
+    A text's title is its first line if that is one; of a file that is called by a number, the name that it opens with.
+    """
     text, note = cut(decoded(data))
-    title = title if name.lower().endswith(TABLES) else _first_line(text) or title
+    title = title if name.lower().endswith(TABLES) else _first_line(text) or _opening_name(title, text) or title
     return Document(name, title, text, date_of(name, text), "line", line_marks(text), note=note)
 
 
@@ -64,6 +71,13 @@ def _first_line(text: str) -> str:
     line = line.strip()
     is_title = rest.strip() and len(line) <= TITLE_CHARACTERS and line[-1:] not in ".!?:;," and ": " not in line[:20]
     return line if is_title and line[:1].isalnum() else ""
+
+
+def _opening_name(title: str, text: str) -> str:
+    """The name that the text opens with, for one that is called by a number alone: what it is about, as a rule."""
+    head = text[:OPENING].lstrip()
+    name = next(names_in(head), "") if any(map(str.isdigit, title)) else ""
+    return name if name and head.find(name) < len("The ") + 1 else ""
 
 
 def from_markdown(data: bytes, name: str, title: str) -> Document:
