@@ -77,7 +77,7 @@ def _opening_name(title: str, text: str) -> str:
     """The name that the text opens with, for one that is called by a number alone: what it is about, as a rule."""
     head = text[:OPENING].lstrip()
     name = next(names_in(head), "") if any(map(str.isdigit, title)) else ""
-    return name if name and head.find(name) < len("The ") + 1 else ""
+    return name if name[:1].isalpha() and head.find(name) <= len("The ") else ""
 
 
 def from_markdown(data: bytes, name: str, title: str) -> Document:
