@@ -11,6 +11,7 @@ from guards import rules_nodes, rules_state, rules_ways
 from guards.drawing import Drawing, draw, is_compiled
 from guards.hole import Hole, in_order
 from guards.policy import Policy
+from guards.source import following_once
 
 DEFAULT = Policy()
 
@@ -53,7 +54,8 @@ def holes(builder: Any, policy: Policy = DEFAULT, nodes: Mapping[str, Policy] | 
     """
     drawing = draw(builder)
     drawing = replace(drawing, policies={**drawing.policies, **(nodes or {})})
-    return in_order([hole for rule in RULES for hole in rule(drawing, policy)])
+    with following_once():
+        return in_order([hole for rule in RULES for hole in rule(drawing, policy)])
 
 
 def check(target: Any) -> list[Hole]:

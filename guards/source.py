@@ -7,7 +7,9 @@ What cannot be seen is reported as unknown, never guessed.
 import ast
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +30,9 @@ BLOCKING = {
     "os": {"system", "wait"},
 }
 _PARENTS = frozenset(name.partition(".")[0] for name in BLOCKING)
+_followed: ContextVar["dict[int, tuple[Any, tuple[types.FunctionType, ...]]] | None"] = ContextVar(
+    "interlock_followed", default=None
+)
 
 
 @dataclass(frozen=True)
@@ -142,10 +147,29 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-def _functions(function: Any) -> Iterator[types.FunctionType]:
+@contextmanager
+def following_once() -> Iterator[None]:
+    """Within the block the helpers of a function are looked for once, however many rules ask for them."""
+    token = _followed.set({})
+    try:
+        yield
+    finally:
+        _followed.reset(token)
+
+
+def _functions(function: Any) -> Iterable[types.FunctionType]:
     """The Python function itself and the helpers of its own package that it names."""
+    bare, known = plain(function), _followed.get()
+    if known is None:
+        return _follow(bare)
+    if id(bare) not in known:
+        known[id(bare)] = bare, tuple(_follow(bare))
+    return known[id(bare)][1]
+
+
+def _follow(function: Any) -> Iterator[types.FunctionType]:
     seen: set[types.CodeType] = set()
-    todo = [(plain(function), 0)]
+    todo = [(function, 0)]
     while todo:
         bare, depth = todo.pop()
         if not isinstance(bare, types.FunctionType) or bare.__code__ in seen:

@@ -14,7 +14,7 @@ from guards.attempt import current_attempt
 from guards.scope import stop_request
 from guards.wiring import can_pause, resumed_by_person
 from nodes.text.policies import answered, applied
-from nodes.text.values import group_values
+from state.evidence import Finding
 from state.guarded import Guarded, Missing, Run
 from state.report import Conflict, Plan
 from state.research import Brief, Context
@@ -38,10 +38,16 @@ async def settle(state: Brief, runtime: Runtime[Context]) -> Settled:
     context = runtime.context or Context()
     evidence = state.get("evidence", [])
     plan = state.get("plan") or Plan(question=state.get("question", ""))
-    conflicts = await asyncio.to_thread(group_values, evidence, plan)
+    conflicts = await asyncio.to_thread(_grouped, evidence, plan)
     if conflicts and (context.merge == "ask" or resumed_by_person(get_config())):
         return _asked(state, plan, conflicts)
     return {"conflicts": applied(context.merge, conflicts, evidence, context.trusted)}
+
+
+def _grouped(evidence: Sequence[Finding], plan: Plan) -> list[Conflict]:
+    from nodes.text.values import group_values  # its many patterns are compiled when they are needed, off the loop
+
+    return group_values(evidence, plan)
 
 
 def _asked(state: Brief, plan: Plan, conflicts: Sequence[Conflict]) -> Settled:

@@ -16,10 +16,9 @@ from nodes.models import ask, wanted
 from nodes.text import body
 from nodes.text.cite import Checked, Statement, check
 from nodes.text.quorum import named
-from nodes.text.quotes import pick_quotes
 from state.evidence import Finding
 from state.guarded import Guarded, Missing, Run
-from state.report import Conflict, Draft
+from state.report import Conflict, Draft, Plan, Quote
 from state.research import Brief, Context
 
 PROMPT = """You are the writer of a research pipeline. Answer from the given sources only.
@@ -69,7 +68,7 @@ async def assemble(state: Brief) -> Written:
     """The report that needs no model: verbatim quotes, grouped values, what has no evidence."""
     sub_questions, evidence = state["plan"].sub_questions, state.get("evidence", [])
     conflicts = state.get("conflicts", [])
-    quotes = tuple(await asyncio.to_thread(pick_quotes, evidence, state["plan"], conflicts)) if evidence else ()
+    quotes = tuple(await asyncio.to_thread(_quoted, evidence, state["plan"], conflicts)) if evidence else ()
     text = body.assembled(quotes, sub_questions, conflicts) if quotes else _nothing_found(state)
     answered, without = _split(sub_questions, {quote.sub_question for quote in quotes})
     return {
@@ -81,6 +80,12 @@ async def assemble(state: Brief) -> Written:
             unanswered=without,
         )
     }
+
+
+def _quoted(evidence: Sequence[Finding], plan: Plan, conflicts: Sequence[Conflict]) -> list[Quote]:
+    from nodes.text.quotes import pick_quotes  # its many patterns are compiled when they are needed, off the loop
+
+    return pick_quotes(evidence, plan, conflicts)
 
 
 def _nothing_found(state: Brief) -> str:

@@ -15,7 +15,7 @@ ANSWER_VERSION: Final = "1"
 class AnswerSource(BaseModel):
     """One source: asked by name, read, cited, or failed. `path` for files and databases, `url` for web pages."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str
     kind: Kind
@@ -30,7 +30,7 @@ class AnswerSource(BaseModel):
 class Passage(BaseModel):
     """One ranked passage, best first."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     source_id: str
     title: str
@@ -42,7 +42,7 @@ class Passage(BaseModel):
 class Limits(BaseModel):
     """The limits the run was under; None means off. Dollars in USD, seconds of wall time."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     calls: int | None = None
     tokens: int | None = None
@@ -54,7 +54,7 @@ class Limits(BaseModel):
 class Answer(BaseModel):
     """What `interlock research --json` prints and every report is rendered from."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     version: Literal["1"] = ANSWER_VERSION
     id: str = Field(default="", description="The question's id where many were asked, else the run's.")

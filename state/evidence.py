@@ -16,7 +16,7 @@ class Source(BaseModel):
     A root is a folder, a database file or a search endpoint.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str = Field(description="Stable over runs, unique in a run: 'reports/q1.md', 'facts.sqlite#notes/12', a URL.")
     kind: Kind

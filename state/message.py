@@ -12,7 +12,7 @@ current_trace: ContextVar[str] = ContextVar("interlock_trace", default="")
 class Message(BaseModel):
     """A frozen record that carries its trace id and its time stamp (guide: "add trace_id to every message")."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     trace_id: str = Field(default_factory=lambda: current_trace.get())
     at: float = Field(default_factory=time.time, description="Seconds since the epoch.")

@@ -20,7 +20,7 @@ class Plan(Message):
 class Quote(BaseModel):
     """A verbatim span: `text` is exactly the stored source's text from `start` to `end`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     text: str
     source_id: str
@@ -33,7 +33,7 @@ class Quote(BaseModel):
 class Claim(BaseModel):
     """One statement of the report with what it rests on."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     text: str
     source_ids: tuple[str, ...]
@@ -43,7 +43,7 @@ class Claim(BaseModel):
 class Value(BaseModel):
     """One of the values that the sources give for the same thing."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     value: str
     source_ids: tuple[str, ...]
@@ -53,7 +53,7 @@ class Value(BaseModel):
 class Conflict(BaseModel):
     """Different values for one thing, grouped with their sources; nothing is averaged or picked silently."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     subject: str
     kind: Literal["values differ", "conflict"] = "values differ"
