@@ -18,7 +18,7 @@ from state.guarded import Run
 if TYPE_CHECKING:
     from guards.attempt import Attempt
 
-SCOPES_KEPT = 128
+SCOPES_KEPT = 32
 REQUESTS_KEPT = 1_000
 STOP_SECONDS = 1.5
 """What the closing nodes together may take after a stop was requested."""
