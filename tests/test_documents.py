@@ -307,6 +307,7 @@ async def test_a_cancelled_search_stops_reading(docs: Path, monkeypatch: pytest.
     await began.wait()
     run.cancel()
     await asyncio.wait([run])
+    assert run.cancelled()
     await asyncio.wait_for(ended.wait(), 5)
 
 
