@@ -68,10 +68,6 @@ def questions(documents: list[tuple[str, str]]) -> list[str]:
     return asked
 
 
-def _told(text: str) -> str:
-    return " ".join([word for word in text.lower().split()[20:] if word not in COMMON][:4])
-
-
 def folder(path: Path, documents: list[tuple[str, str]]) -> Path:
     """The documents as files, some hundred in each of several folders."""
     for number, (title, text) in enumerate(documents):
@@ -181,8 +177,8 @@ def _question_row(here: Path, docs: Path, documents: list[tuple[str, str]]) -> R
     with data_folder(here / "data-0"), closing(bare):
         base, took = (statistics.median(side) for side in zip(*asyncio.run(pairs()), strict=True))
     note = (
-        f"question: wall time, medians of {QUESTIONS} different questions, interleaved; base = an open connection; ours "
-        "is the whole guarded graph in extractive mode: a look for changed files, two rounds, merging, quotes, report."
+        f"question: wall time, medians of {QUESTIONS} different questions, interleaved; base = an open connection; "
+        "ours is the whole guarded graph in extractive mode: a look for changed files, two rounds, merging, quotes, report."
     )
     claim = f"a question over {PASSAGES:,} passages, report included"
     return Row(claim, f"{base * 1e3:.1f} ms", f"{took * 1e3:.0f} ms", took / base, QUESTION_BAR, note)
