@@ -178,7 +178,8 @@ def _question_row(here: Path, docs: Path, documents: list[tuple[str, str]]) -> R
         base, took = (statistics.median(side) for side in zip(*asyncio.run(pairs()), strict=True))
     note = (
         f"question: wall time, medians of {QUESTIONS} different questions, interleaved; base = an open connection; "
-        "ours is the whole guarded graph in extractive mode: a look for changed files, two rounds, merging, quotes, report."
+        "ours is the whole guarded graph in extractive mode: a look for changed files, two rounds, merging, quotes, "
+        "report."
     )
     claim = f"a question over {PASSAGES:,} passages, report included"
     return Row(claim, f"{base * 1e3:.1f} ms", f"{took * 1e3:.0f} ms", took / base, QUESTION_BAR, note)
