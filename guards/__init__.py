@@ -8,6 +8,7 @@ from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, 
 from guards.fallback import closing, fallback
 from guards.gather import gather
 from guards.guard import guard, is_guarded, policy_of
+from guards.limits import Limits
 from guards.loop import loop
 from guards.policy import Policy
 from guards.scope import extend, request_stop
@@ -18,6 +19,7 @@ __all__ = [
     "OUTPUT",
     "Interlock",
     "LimitReached",
+    "Limits",
     "Permanent",
     "Policy",
     "Refused",

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Coroutine
 from contextvars import Context, ContextVar
 from typing import Any
 
+from guards.calls import Call
 from guards.errors import Permanent, Stopped, TimedOut
-from guards.ledger import Hold
-from guards.prices import Price
 from guards.scope import Scope
 from state.guarded import Spent
 from state.message import current_trace
@@ -29,7 +28,8 @@ class Attempt:
         scope: The run it belongs to.
         parent: The attempt of the enclosing graph, when this run is a sub-agent's.
         deadline: When it must end, in seconds of `time.monotonic()`.
-        spent: What its model calls have used.
+        spent: What its model and tool calls have used.
+        calls: Its calls that are open.
         abandoned: The node swallowed its cancellation and was left behind.
     """
 
@@ -40,7 +40,7 @@ class Attempt:
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
         self.spent = NOTHING
-        self.holds: dict[Any, list[tuple[Attempt, Hold, Price | None]]] = {}
+        self.calls: dict[object, Call] = {}
         self.open = True
         self.abandoned = False
         self._reason = ""

@@ -6,10 +6,16 @@ What is not covered here: a store that several processes share.
 
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from guards.errors import LimitReached
+from guards.calls import Call, NotMade, Usage
+from guards.errors import LimitReached, Permanent, PriceUnknown
 from guards.policy import Policy
+from guards.prices import Price, price_of
 from state.guarded import Spent
+
+if TYPE_CHECKING:
+    from guards.attempt import Attempt
 
 
 @dataclass
@@ -45,6 +51,9 @@ class Ledger:
             after = self.spent + self.held + most
             self._check("calls", after.calls, self.policy.calls)
             self._check("tokens", after.input_tokens + after.output_tokens, self.policy.tokens)
+            self._check("input_tokens", after.input_tokens, self.policy.input_tokens)
+            self._check("output_tokens", after.output_tokens, self.policy.output_tokens)
+            self._check("tool_calls", after.tool_calls, self.policy.tool_calls)
             self._check("dollars", after.dollars, self.policy.dollars)
             self.held = self.held + most
             return Hold(most)
@@ -76,4 +85,62 @@ def _minus(held: Spent, less: Spent) -> Spent:
         input_tokens=held.input_tokens - less.input_tokens,
         output_tokens=held.output_tokens - less.output_tokens,
         dollars=max(0.0, held.dollars - less.dollars),
+        tool_calls=held.tool_calls - less.tool_calls,
     )
+
+
+FREE_OF_CHARGE_STATUS = range(400, 600)
+"""An HTTP error reply is not billed; it still counts as a call."""
+
+
+class LedgerGate:
+    """Reserves a call in the books of its run and of every run around it, and settles it there."""
+
+    async def enter(self, call: Call) -> None:
+        """Reserve the call everywhere or nowhere.
+
+        Raises:
+            LimitReached: One of the limits would be passed.
+            PriceUnknown: Money is limited and the model's price is unknown.
+        """
+        taken: list[tuple[Attempt, Hold, Price | None]] = []
+        try:
+            for link in call.attempt.chain():
+                price = _price(call, link.scope.policy)
+                most = _cost(call, (call.input_tokens, call.output_tokens), price)
+                taken.append((link, link.scope.ledger.reserve(most), price))
+        except Permanent:
+            for link, hold, _ in taken:
+                link.scope.ledger.settle(hold, Spent())
+            raise
+        self._holds[id(call)] = taken
+
+    def __init__(self) -> None:
+        self._holds: dict[int, list[tuple[Attempt, Hold, Price | None]]] = {}
+
+    def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
+        """Settle with what was used; what nobody knows is charged as it was reserved."""
+        if getattr(error, "status_code", None) in FREE_OF_CHARGE_STATUS:
+            usage = (0, 0)
+        for link, hold, price in self._holds.pop(id(call), ()):
+            actual = hold.reserved if usage is None else _cost(call, usage, price)
+            actual = Spent() if isinstance(error, NotMade) else actual
+            if link.scope.ledger.settle(hold, actual):
+                link.spent = link.spent + actual
+
+
+def _price(call: Call, policy: Policy) -> Price | None:
+    if call.kind == "tool":
+        return None
+    price = price_of(call.name, policy.prices, call.price)
+    if price is None and policy.dollars is not None:
+        raise PriceUnknown(call.name)
+    return price
+
+
+def _cost(call: Call, usage: Usage, price: Price | None) -> Spent:
+    if call.kind == "tool":
+        return Spent(tool_calls=1)
+    per_input, per_output = price or (0.0, 0.0)
+    dollars = (usage[0] * per_input + usage[1] * per_output) / 1_000_000
+    return Spent(calls=1, input_tokens=usage[0], output_tokens=usage[1], dollars=dollars)

@@ -15,10 +15,11 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.types import Command
 
 from guards.attempt import NOTHING, Attempt
+from guards.calls import leave_open_calls
 from guards.errors import Permanent, Refused, TimedOut
 from guards.fields import check_fields
 from guards.losses import REASON_LENGTH, line, loss
-from guards.meter import METER, charge_open_holds
+from guards.meter import METER
 from guards.node_plan import NodePlan
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, idle, stop_request
@@ -146,7 +147,7 @@ class _Task:
                 return replace(error.args[0], graph=None)
             raise
         finally:
-            charge_open_holds(attempt)
+            leave_open_calls(attempt)
             if attempt.spent is not NOTHING:
                 self.spent = self.spent + attempt.spent
             if attempt.abandoned:

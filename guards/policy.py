@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
+
+from guards.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +19,20 @@ class Policy:
         attempts: Attempts per node, the first included; only transient errors are tried again.
         calls: Model calls in the whole run tree, retries and subgraphs included.
         tokens: Input plus output tokens in the whole run tree.
+        input_tokens: Input tokens in the whole run tree.
+        output_tokens: Output tokens in the whole run tree.
+        tool_calls: Calls of LangChain tools in the whole run tree.
         dollars: Money in the whole run tree, USD.
         rounds: How often a loop may go round unless it says otherwise (guide: max_iterations=3).
         fan_out: Cap on what one router may send at once; None: every fan-out must state its own `at_most`.
         wind_down: Seconds at the end of a run kept for the nodes that close it; at most a fifth of `seconds`.
         reply_tokens: Output tokens reserved for a call that states no maximum of its own.
+        per_attempt: Limits of one attempt of one node.
+        per_role: Limits of each agent role in a run: `interlock_role` in a call's metadata, else the node's name.
+        per_hour: Limits of all runs that share the store, in one clock hour (UTC).
+        per_day: The same in one day (UTC).
+        per_tenant: Limits of one tenant in one day: `configurable.tenant` of the run's config. Runs without one share
+            the tenant "".
         prices: USD per million (input, output) tokens by model name; goes before the price table.
         clean_input: Whether every way from the start must pass `clean(INPUT, ...)`.
         clean_output: Whether every way to the end must pass `clean(OUTPUT, ...)`.
@@ -35,6 +47,14 @@ class Policy:
     calls: int | None = 40
     tokens: int | None = 200_000
     dollars: float | None = 1.00
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    tool_calls: int | None = None
+    per_attempt: Limits = Limits()
+    per_role: Mapping[str, Limits] = field(default_factory=dict)
+    per_hour: Limits = Limits()
+    per_day: Limits = Limits()
+    per_tenant: Limits = Limits()
     rounds: int = 3
     fan_out: int | None = None
     wind_down: float = 10.0
@@ -50,7 +70,7 @@ class Policy:
                 raise ValueError(
                     f"Policy({name}={value!r}): must be more than 0, or None for off where that is allowed"
                 )
-        for name in ("calls", "tokens", "dollars", "wind_down"):
+        for name in ("calls", "tokens", "input_tokens", "output_tokens", "tool_calls", "dollars", "wind_down"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"Policy({name}={value!r}): must not be negative")
@@ -58,6 +78,18 @@ class Policy:
     def but(self, **changes: Any) -> "Policy":
         """This policy with some limits changed."""
         return replace(self, **changes)
+
+    @cached_property
+    def per_run(self) -> Limits:
+        """What the ledger of a run holds to; its wall time has its own clock."""
+        return Limits(
+            calls=self.calls,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            tokens=self.tokens,
+            dollars=self.dollars,
+            tool_calls=self.tool_calls,
+        )
 
     @property
     def closing_seconds(self) -> float:

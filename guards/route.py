@@ -10,10 +10,11 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Send
 
 from guards.attempt import NOTHING, Attempt, contained
+from guards.calls import leave_open_calls
 from guards.errors import Interlock, Permanent, Stopped
 from guards.gather import Fanout
 from guards.loop import Loop
-from guards.meter import METER, charge_open_holds
+from guards.meter import METER
 from guards.policy import Policy
 from guards.scope import enter, idle
 from guards.width import narrowed
@@ -85,7 +86,7 @@ class GuardedRoute:
         except GraphInterrupt as error:
             raise paused_or_lost(error, config) from None
         finally:
-            charge_open_holds(attempt)
+            leave_open_calls(attempt)
             if attempt.spent is not NOTHING:
                 write_run(config, Run(spent=attempt.spent))
 

@@ -25,6 +25,7 @@ class Spent(BaseModel):
     input_tokens: int = 0
     output_tokens: int = 0
     dollars: float = 0.0
+    tool_calls: int = 0
     seconds: float = 0.0
 
     def __add__(self, more: "Spent") -> "Spent":
@@ -33,6 +34,7 @@ class Spent(BaseModel):
             input_tokens=self.input_tokens + more.input_tokens,
             output_tokens=self.output_tokens + more.output_tokens,
             dollars=self.dollars + more.dollars,
+            tool_calls=self.tool_calls + more.tool_calls,
             seconds=max(self.seconds, more.seconds),
         )
 

@@ -1,0 +1,40 @@
+"""The store of one process: a dictionary under a lock. It ends with the process."""
+
+import copy
+import threading
+from collections.abc import Sequence
+
+from guards.stores import Decide, Row, Rows
+
+
+class MemoryStore:
+    """Rows in memory. Nothing in it blocks, so nothing needs a thread."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._lock = threading.Lock()
+
+    async def change(self, keys: Sequence[str], decide: Decide) -> Rows:
+        """Read some rows, decide, write."""
+        return self._change(keys, decide)
+
+    def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
+        """The same; done when it returns."""
+        self._change(keys, decide)
+
+    async def due(self, prefix: str, before: float, at_most: int) -> Rows:
+        """Rows whose `until` is over, the oldest first."""
+        with self._lock:
+            found = [(row["until"], key) for key, row in self._rows.items() if key.startswith(prefix)]
+            keys = [key for until, key in sorted(found) if 0 < until < before][:at_most]
+            return {key: copy.deepcopy(self._rows[key]) for key in keys}
+
+    def _change(self, keys: Sequence[str], decide: Decide) -> Rows:
+        with self._lock:
+            written = decide({key: self._rows.get(key) for key in keys})
+            for key, row in written.items():
+                if row is None:
+                    self._rows.pop(key, None)
+                else:
+                    self._rows[key] = row
+            return written
