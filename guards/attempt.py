@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Coroutine
 from contextvars import Context, ContextVar
 from typing import Any
 
+from guards.amount import Amount
 from guards.calls import Call
 from guards.errors import Permanent, Stopped, TimedOut
+from guards.limits import Limits
 from guards.scope import Scope
 from state.guarded import Spent
 from state.message import current_trace
 
 NOTHING = Spent()
+UNLIMITED = Limits()
 GRACE_SECONDS = 0.1
 """What a cancelled node gets to clean up; after that it is left behind and its calls are refused."""
 
@@ -28,24 +31,43 @@ class Attempt:
         scope: The run it belongs to.
         parent: The attempt of the enclosing graph, when this run is a sub-agent's.
         deadline: When it must end, in seconds of `time.monotonic()`.
+        node: The node's name.
+        place: The task that it is a try of, as LangGraph names it.
+        limits: What its calls together may use.
         spent: What its model and tool calls have used.
+        held: What its open calls may still use.
         calls: Its calls that are open.
         abandoned: The node swallowed its cancellation and was left behind.
     """
 
-    def __init__(self, scope: Scope, seconds: float, meter: object) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        seconds: float,
+        meter: object,
+        *,
+        node: str = "",
+        place: str = "",
+        limits: Limits = UNLIMITED,
+    ) -> None:
         self.scope = scope
+        self.node, self.place, self.limits = node, place, limits
         self.meter = meter
         self.parent = current_attempt.get()
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
         self.spent = NOTHING
+        self.held = Amount()
         self.calls: dict[object, Call] = {}
         self.open = True
         self.abandoned = False
         self._reason = ""
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def left(self) -> float:
+        """Seconds that it still has, at least 0; infinite without a time-out."""
+        return max(0.0, self.deadline - time.monotonic())
 
     def chain(self) -> "list[Attempt]":
         """This attempt and those of the enclosing graphs, inside out."""
@@ -149,4 +171,4 @@ def _forget(task: asyncio.Task[Any]) -> None:
 def remaining() -> float:
     """Seconds left to the current attempt, at least 0; infinite outside a guard."""
     attempt = current_attempt.get()
-    return float("inf") if attempt is None else max(0.0, attempt.deadline - time.monotonic())
+    return float("inf") if attempt is None else attempt.left()

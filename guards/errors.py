@@ -54,18 +54,25 @@ class LimitReached(Permanent):
     """A limit of the run that the next call would pass; the call was not made.
 
     Args:
-        limit: "calls", "tokens" or "dollars".
+        limit: "calls", "input_tokens", "output_tokens", "tokens", "dollars", "tool_calls" or "seconds".
         used: How much would be used or held with the call.
         allowed: How much the policy allows.
         cure: What to do about it.
+        window: What it is a limit of: "an hour", "a day", "an attempt", "for 'writer'"; empty: the run.
     """
 
-    def __init__(self, limit: str, used: float, allowed: float, cure: str = "") -> None:
+    def __init__(self, limit: str, used: float, allowed: float, cure: str = "", window: str = "") -> None:
         advice = cure or f"raise Policy({limit}=...) if the run is worth it"
-        super().__init__(f"the limit of {allowed:g} {limit} is reached ({used:g} with the next call): {advice}")
+        what = " ".join(part for part in (_plain(allowed), limit, window) if part)
+        super().__init__(f"the limit of {what} is reached ({_plain(used)} with the next call): {advice}")
         self.limit = limit
+        self.window = window
         self.used = used
         self.allowed = allowed
+
+
+def _plain(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".") if number % 1 else str(int(number))
 
 
 class PriceUnknown(Permanent):

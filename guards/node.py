@@ -18,6 +18,7 @@ from guards.attempt import NOTHING, Attempt
 from guards.calls import leave_open_calls
 from guards.errors import Permanent, Refused, TimedOut
 from guards.fields import check_fields
+from guards.ledger import earlier, settled
 from guards.losses import REASON_LENGTH, line, loss
 from guards.meter import METER
 from guards.node_plan import NodePlan
@@ -42,6 +43,7 @@ from guards.wiring import (
     read_run,
     resumed_by_person,
     step_of,
+    tenant_of,
     thread_of,
     write_run,
 )
@@ -84,7 +86,8 @@ class _Task:
         self.began = time.time()
         self.paused = _paused(self.run, config, self.began)
         thread, self.place = thread_of(config)
-        self.scope = enter(self.run, thread, plan.policy)
+        self.task = step_of(config)[1]
+        self.scope = enter(self.run, thread, plan.policy, tenant_of(config))
         self.spent = NOTHING
         self.missing: list[Missing] = []
         self.stop = ""
@@ -93,11 +96,14 @@ class _Task:
     async def outcome(self) -> Any:
         """The node's update, its fallback's, or none."""
         try:
+            await self._take_over_books()
             return self._adopt(await self._work())
         except GraphBubbleUp:
             raise
         except Exception as error:
             return await self._lost(error)
+        finally:
+            await self._close_books()
 
     async def _work(self) -> Any:
         self._claim_thread()
@@ -108,6 +114,16 @@ class _Task:
         if self.plan.closing:
             return await self._close(self.plan.body)
         return await self._plan_without(self.plan.plain)
+
+    async def _take_over_books(self) -> None:
+        """A task that was executed before has used something already, which no record tells."""
+        if self.scope.foreign or self.task in self.scope.called:
+            self.spent = await earlier(self.scope, self.task)
+
+    async def _close_books(self) -> None:
+        """What the record tells is in the store too."""
+        if self.task in self.scope.called:
+            await settled()
 
     async def _attempts(self) -> Any:
         try:
@@ -137,7 +153,8 @@ class _Task:
         return await self._bounded(body, _least(self.plan.policy.timeout, max(0.05, self._left(True) / 2)), False)
 
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
-        attempt = Attempt(self.scope, seconds, METER)
+        limits = self.plan.policy.per_attempt
+        attempt = Attempt(self.scope, seconds, METER, node=self.plan.name, place=self.task, limits=limits)
         try:
             return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
         except GraphInterrupt as error:

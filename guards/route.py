@@ -18,7 +18,7 @@ from guards.meter import METER
 from guards.policy import Policy
 from guards.scope import enter, idle
 from guards.width import narrowed
-from guards.wiring import paused_or_lost, read_run, steps_left, thread_of, write_run
+from guards.wiring import paused_or_lost, read_run, step_of, steps_left, tenant_of, thread_of, write_run
 from state.guarded import Missing, Run
 
 LONGEST = 300
@@ -80,7 +80,9 @@ class GuardedRoute:
     async def _asked(self, state: Any, config: RunnableConfig, run: Run) -> Any:
         if self.plan.word is not None:
             return await contained(_answer(self.plan.word, state))
-        attempt = Attempt(enter(run, thread_of(config)[0], self.plan.policy), self._seconds(run), METER)
+        scope = enter(run, thread_of(config)[0], self.plan.policy, tenant_of(config))
+        place, limits = step_of(config)[1], self.plan.policy.per_attempt
+        attempt = Attempt(scope, self._seconds(run), METER, node=self.plan.source, place=place, limits=limits)
         try:
             return await attempt.run(self.plan.path.ainvoke(state, config), copy_context(), stoppable=True)
         except GraphInterrupt as error:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from guards.ledger import Ledger
+from guards.amount import NOTHING, Amount, of_spent
 from guards.policy import Policy
 from state.guarded import Run
 
@@ -40,7 +40,11 @@ class Scope:
         run: The record when the scope was made; `run.id` is its name.
         thread: The thread id, empty without a checkpointer.
         policy: The graph's limits.
-        ledger: The run's books.
+        tenant: Who the run is for: `configurable.tenant` of its config, else "".
+        known: What the run's record says is spent; its books are in the store (`guards.ledger`).
+        used: What was spent and set aside in the run after the last call was reserved.
+        foreign: Whether the run was begun elsewhere: in another process, or so long ago that this one forgot it.
+        called: Tasks that made calls here.
         attempts: Attempts that are running now.
         wrote: By key without a reducer: the step and the task that wrote it last.
     """
@@ -48,7 +52,11 @@ class Scope:
     run: Run
     thread: str
     policy: Policy
-    ledger: Ledger
+    tenant: str = ""
+    known: Amount = NOTHING
+    used: Amount = NOTHING
+    foreign: bool = False
+    called: set[str] = field(default_factory=set)
     attempts: "set[Attempt]" = field(default_factory=set)
     wrote: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -79,18 +87,27 @@ _threads: dict[str, Scope] = {}
 _requests: "OrderedDict[str, StopRequest]" = OrderedDict()
 _extensions: "OrderedDict[str, float]" = OrderedDict()
 _idle: "OrderedDict[str, float]" = OrderedDict()
+_begun: "OrderedDict[str, None]" = OrderedDict()
 _lock = threading.Lock()
 
 
-def enter(run: Run, thread: str, policy: Policy) -> Scope:
+def enter(run: Run, thread: str, policy: Policy, tenant: str = "") -> Scope:
     """The run's live scope, made from its record when nobody holds one."""
     scope = _scopes.get(run.id)
-    if scope is not None:
-        scope.ledger.catch_up(run.spent)
-        return scope
+    if scope is None:
+        with _lock:
+            _drop_idle(_scopes)
+            foreign = _begun.pop(run.id, None) is None
+            scope = _scopes.setdefault(run.id, Scope(run, thread, policy, tenant, foreign=foreign))
+    if run.spent.calls or run.spent.tool_calls:
+        scope.known = scope.known.at_least(of_spent(run.spent))
+    return scope
+
+
+def note_begin(run: str) -> None:
+    """A new run begins here, so its tasks have never been executed elsewhere."""
     with _lock:
-        _drop_idle(_scopes)
-        return _scopes.setdefault(run.id, Scope(run, thread, policy, Ledger(policy, run.spent)))
+        _keep(_begun, run, None)
 
 
 def claim_thread(scope: Scope, key: str) -> Run | None:

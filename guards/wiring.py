@@ -161,6 +161,11 @@ def thread_of(config: RunnableConfig) -> tuple[str, str]:
     return thread, f"{thread}|{place}" if thread else ""
 
 
+def tenant_of(config: RunnableConfig) -> str:
+    """Who a run is for: `configurable.tenant`; empty when nobody says it."""
+    return str((config.get("configurable") or {}).get("tenant") or "")
+
+
 def step_of(config: RunnableConfig) -> tuple[str, str]:
     """Names of the step (the checkpoint that it starts from) and of this task in it; both stay in a resume."""
     configurable = config.get("configurable") or {}

@@ -19,6 +19,7 @@ from guards.node import GuardedNode
 from guards.node_plan import NodePlan
 from guards.policy import Policy
 from guards.route import GuardedRoute, RoutePlan
+from guards.scope import note_begin
 from guards.steps import steps_of_a_round
 from guards.update import reducers_of
 from guards.wayout import distances, nearest
@@ -76,6 +77,7 @@ class Wrapping:
         if caller is not None and caller.seconds != float("inf"):
             deadlines.append(now + caller.deadline - time.monotonic())
         trace = caller.scope.run.trace_id if caller is not None else ident
+        note_begin(ident)
         return Run(id=ident, trace_id=trace, graph=self.name, started=now, deadline=min(deadlines, default=None))
 
     def _node(self, name: str, spec: Any) -> NodePlan:
@@ -86,7 +88,9 @@ class Wrapping:
         return NodePlan(
             name=name,
             body=spec.runnable,
-            policy=self.policy.but(timeout=self._timeout(own, spec), attempts=own.attempts),
+            policy=self.policy.but(
+                timeout=self._timeout(own, spec), attempts=own.attempts, per_attempt=own.per_attempt
+            ),
             begin=self.begin,
             targets=frozenset(spec.ends or ()),
             reducers=self.reducers,
@@ -103,8 +107,8 @@ class Wrapping:
 
     def _timeout(self, own: Policy, spec: Any) -> float | None:
         """The node's time-out; one of LangGraph's own is kept by the guard too, since there it would end the run."""
-        limits = [limit for limit in (own.timeout, own_timeout(self.drawing, spec)) if limit is not None]
-        return min(limits, default=None)
+        limits = (own.timeout, own.per_attempt.seconds, own_timeout(self.drawing, spec))
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _has_edges(self, name: str) -> bool:
         return bool(self.drawing.branches.get(name)) or any(start == name for start, _ in self.drawing._all_edges)

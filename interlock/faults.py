@@ -27,7 +27,7 @@ def fault(error: Exception) -> int:
 
 
 def _written(text: str) -> Path:
-    from nodes.sources.index import data_folder
+    from guards.folder import data_folder
 
     folder = data_folder() / "faults"
     folder.mkdir(exist_ok=True, mode=0o700)

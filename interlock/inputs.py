@@ -91,7 +91,7 @@ def check_data_folder() -> None:
     Raises:
         BadUsage: The data folder cannot be made or written.
     """
-    from nodes.sources.index import data_folder
+    from guards.folder import data_folder
 
     try:
         folder = data_folder()

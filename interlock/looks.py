@@ -55,7 +55,7 @@ def _libraries() -> tuple[bool | None, str, str]:
 
 
 def _data() -> tuple[bool | None, str, str]:
-    from nodes.sources.index import data_folder
+    from guards.folder import data_folder
 
     try:
         folder = data_folder()

@@ -236,7 +236,7 @@ async def open_store(folder: Path | None = None) -> AsyncIterator[Store]:
 
 def _prepared(folder: Path | None) -> Path:
     """The store's file, which is there afterwards. Blocks."""
-    from nodes.sources.index import data_folder
+    from guards.folder import data_folder
 
     folder = folder or data_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

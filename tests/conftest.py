@@ -20,6 +20,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data folder of this test, also for processes that it starts."""
     folder = tmp_path / "data"
     monkeypatch.setenv("INTERLOCK_DATA", str(folder))
+    monkeypatch.setenv("INTERLOCK_STORE", "memory")
     return folder
 
 

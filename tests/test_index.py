@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from source_kit import forbidden, ids, search_documents, write
 
+from guards.folder import data_folder
 from nodes.sources import index as indexes
 from nodes.sources.collecting import Lost
-from nodes.sources.index import Index, data_folder, with_index
+from nodes.sources.index import Index, with_index
 from nodes.sources.text import Document
 
 KINDS = ("fts5", "tantivy")

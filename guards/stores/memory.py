@@ -1,6 +1,5 @@
-"""The store of one process: a dictionary under a lock. It ends with the process."""
+"""Memory: the store of one process, a dictionary under a lock. It ends with the process."""
 
-import copy
 import threading
 from collections.abc import Sequence
 
@@ -22,12 +21,15 @@ class MemoryStore:
         """The same; done when it returns."""
         self._change(keys, decide)
 
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
     async def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose `until` is over, the oldest first."""
         with self._lock:
-            found = [(row["until"], key) for key, row in self._rows.items() if key.startswith(prefix)]
+            found = [(row.get("until", 0), key) for key, row in self._rows.items() if key.startswith(prefix)]
             keys = [key for until, key in sorted(found) if 0 < until < before][:at_most]
-            return {key: copy.deepcopy(self._rows[key]) for key in keys}
+            return {key: self._rows[key] for key in keys}
 
     def _change(self, keys: Sequence[str], decide: Decide) -> Rows:
         with self._lock:

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from guards.folder import data_folder
 from nodes.sources.collecting import Lost, going_on
 from nodes.sources.text import LONG, Document, Hit, about, passages
 from nodes.sources.words import Damaged, Fts5, Words, spoken
@@ -60,15 +61,6 @@ Entry = tuple[str, str, Read]
 
 class Occupied(Exception):
     """Another process holds the lock for writing."""
-
-
-def data_folder() -> Path:
-    """Where Interlock keeps its files: INTERLOCK_DATA, else the user's data folder. It is made when missing."""
-    from platformdirs import user_data_path
-
-    folder = Path(os.environ.get("INTERLOCK_DATA") or user_data_path("interlock"))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
 
 
 def with_index(root: str, work: Callable[["Index"], T]) -> T:

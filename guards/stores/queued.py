@@ -1,0 +1,169 @@
+"""Queued: a store behind a database, whose one thread does what everybody asks for, in that order.
+
+No connection is shared between threads, no event loop waits for a disk, and what is asked for at the same time is done
+in one transaction: 200 branches that reserve at once cost a few of them. The thread ends when nobody needs it.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from guards.stores import Decide, Row, Rows, StoreDown
+
+log = logging.getLogger("interlock")
+
+AT_ONCE = 64
+"""Changes in one transaction."""
+
+IDLE_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+
+
+class Database(Protocol):
+    """An open database with a table of rows; used from one thread. Everything here blocks and may raise `StoreDown`."""
+
+    def transact(self, keys: Sequence[str], work: Callable[[dict[str, Row | None]], Rows]) -> None:
+        """Read rows, let `work` say what to write, write it: alone, all or nothing."""
+
+    def due(self, prefix: str, before: float, at_most: int) -> Rows:
+        """Rows whose keys begin so and whose `until` is over by then, the oldest first."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """One thing to do: a change, or with `ask` a question."""
+
+    keys: Sequence[str] = ()
+    decide: Decide = dict
+    ask: Callable[[Database], Rows] | None = None
+    done: "Future[Rows]" = field(default_factory=Future)
+
+
+class QueuedStore:
+    """A store that keeps its rows in a database.
+
+    Args:
+        connect: Opens the database; called in the store's own thread, and again after a failure.
+    """
+
+    def __init__(self, connect: Callable[[], Database]) -> None:
+        self._connect = connect
+        self._jobs: deque[_Job] = deque()
+        self._thread: threading.Thread | None = None
+        self._patience = IDLE_SECONDS
+        self._ready = threading.Condition()
+
+    async def change(self, keys: Sequence[str], decide: Decide) -> Rows:
+        """Read some rows, decide, write."""
+        return await asyncio.wrap_future(self._put(_Job(keys, decide)))
+
+    def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
+        """The same without waiting."""
+        self._put(_Job(keys, decide)).add_done_callback(_complain)
+
+    async def due(self, prefix: str, before: float, at_most: int) -> Rows:
+        """Rows whose `until` is over, the oldest first."""
+        return await asyncio.wrap_future(self._put(_Job(ask=lambda database: database.due(prefix, before, at_most))))
+
+    def close(self) -> None:
+        """Finish what was asked for and let go of everything."""
+        with self._ready:
+            thread, self._patience = self._thread, 0.0
+            self._ready.notify()
+        if thread is not None:
+            thread.join(CLOSE_SECONDS)
+
+    def _put(self, job: _Job) -> "Future[Rows]":
+        with self._ready:
+            self._jobs.append(job)
+            if self._thread is None:
+                self._patience = IDLE_SECONDS
+                self._thread = threading.Thread(target=self._work, name="interlock-store", daemon=True)
+                self._thread.start()
+            self._ready.notify()
+        return job.done
+
+    def _work(self) -> None:
+        database: Database | None = None
+        while jobs := self._next():
+            try:
+                database = database or self._connect()
+                _do(database, [job for job in jobs if job.done.set_running_or_notify_cancel()])
+            except Exception as error:
+                _fail(jobs, error)
+                _close(database)
+                database = None
+        _close(database)
+
+    def _next(self) -> list[_Job]:
+        """The jobs that are waiting; none when the thread is to end."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._jobs or not self._patience, self._patience)
+            if not self._jobs:
+                self._thread = None
+            return [self._jobs.popleft() for _ in range(min(AT_ONCE, len(self._jobs)))]
+
+
+def _do(database: Database, jobs: list[_Job]) -> None:
+    changes = [job for job in jobs if job.ask is None]
+    if changes:
+        _change(database, changes)
+    for job in jobs:
+        if job.ask is not None:
+            job.done.set_result(job.ask(database))
+
+
+def _change(database: Database, jobs: list[_Job]) -> None:
+    """One transaction for all: each sees what those before it wrote, and one that raises writes nothing."""
+    results: list[Rows | Exception] = []
+
+    def work(rows: dict[str, Row | None]) -> Rows:
+        changed: dict[str, Row | None] = {}
+        for job in jobs:
+            results.append(_decided(job, {key: rows[key] for key in job.keys}))
+            if isinstance(results[-1], Mapping):
+                rows.update(results[-1])
+                changed.update(results[-1])
+        return changed
+
+    database.transact(sorted({key for job in jobs for key in job.keys}), work)
+    for job, result in zip(jobs, results, strict=True):
+        if isinstance(result, Exception):
+            job.done.set_exception(result)
+        else:
+            job.done.set_result(result)
+
+
+def _decided(job: _Job, rows: Rows) -> Rows | Exception:
+    try:
+        return job.decide(rows)
+    except Exception as error:
+        return error
+
+
+def _fail(jobs: list[_Job], error: Exception) -> None:
+    told = error if isinstance(error, StoreDown) else StoreDown(f"failed ({type(error).__name__})")
+    for job in jobs:
+        if not job.done.done():
+            job.done.set_exception(told)
+
+
+def _close(database: Database | None) -> None:
+    try:
+        if database is not None:
+            database.close()
+    except Exception as error:
+        log.warning("the ledger's store did not close", extra={"error": type(error).__name__})
+
+
+def _complain(done: "Future[Rows]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.warning("a change was not written", extra={"error": str(error)})
