@@ -19,7 +19,7 @@ PACKAGES = ["graphs", "guards", "interlock", "nodes", "state"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 VARIABLE = re.compile(r"(INTERLOCK|OPENAI|LANGSMITH)_[A-Z_]+")
-EXTRA_PINS = {"constraints.txt": ["build"], "constraints-dev.txt": ["build", "dev", "large"]}
+EXTRA_PINS = {"constraints.txt": ["build"], "constraints-dev.txt": ["build", "dev", "large", "postgres"]}
 
 
 def pins(name: str) -> dict[str, tuple[Requirement, int]]:

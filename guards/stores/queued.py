@@ -45,6 +45,7 @@ class _Job:
     decide: Decide = dict
     ask: Callable[[Database], Rows] | None = None
     done: "Future[Rows]" = field(default_factory=Future)
+    begun: bool = False
 
 
 class QueuedStore:
@@ -94,14 +95,22 @@ class QueuedStore:
     def _work(self) -> None:
         database: Database | None = None
         while jobs := self._next():
-            try:
-                database = database or self._connect()
-                _do(database, [job for job in jobs if job.done.set_running_or_notify_cancel()])
-            except Exception as error:
-                _fail(jobs, error)
-                _close(database)
-                database = None
+            database = self._attend(database, [job for job in jobs if job.done.set_running_or_notify_cancel()])
         _close(database)
+
+    def _attend(self, database: Database | None, jobs: list[_Job]) -> Database | None:
+        """Do them; a connection that had gone before anything was decided is made anew, once."""
+        fresh = database is None
+        try:
+            database = database or self._connect()
+            _do(database, jobs)
+        except Exception as error:
+            _close(database)
+            if not fresh and not any(job.begun for job in jobs):
+                return self._attend(None, jobs)
+            _fail(jobs, error)
+            return None
+        return database
 
     def _next(self) -> list[_Job]:
         """The jobs that are waiting; none when the thread is to end."""
@@ -143,6 +152,7 @@ def _change(database: Database, jobs: list[_Job]) -> None:
 
 
 def _decided(job: _Job, rows: Rows) -> Rows | Exception:
+    job.begun = True
     try:
         return job.decide(rows)
     except Exception as error:
