@@ -8,7 +8,7 @@ everything that it scanned. Text is matched whatever its case. Units: characters
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -132,24 +132,36 @@ def scan(text: str, longest: int | None = None) -> str | None:
     return None
 
 
-def redact(text: str, keep: frozenset[str] = frozenset()) -> tuple[str, tuple[str, ...]]:
+def redact(
+    text: str, keep: frozenset[str] = frozenset(), own: Sequence[str] | None = None
+) -> tuple[str, tuple[str, ...]]:
     """The text without what must not leave, and what kinds were removed: "control", "card", "email", "secret".
 
     Redacting twice changes nothing more. Invisible characters go too, without being reported: no reader misses them.
     Linear in the text's length; cap it before the call.
+
+    Args:
+        text: Any text.
+        keep: Kinds that may stay.
+        own: This process's secrets, for who redacts many texts at once; None: looked up now.
     """
     seen = without_controls(text)
     kinds = ["control"] if seen != text else []
     seen = without_hidden(seen)
+    secrets_of_ours = () if "secret" in keep else own_secrets() if own is None else own
     for _ in range(_PASSES):
-        before, seen = seen, _removed(seen, keep, kinds)
+        before, seen = seen, _removed(seen, keep, secrets_of_ours, kinds)
         if seen == before:
             break
     return seen, tuple(dict.fromkeys(kinds))
 
 
-def _removed(text: str, keep: frozenset[str], kinds: list[str]) -> str:
+def _removed(text: str, keep: frozenset[str], own: Sequence[str], kinds: list[str]) -> str:
     """The text after one pass of all removals; what was removed is noted in `kinds`."""
+    for secret in own:
+        if secret in text:
+            text = text.replace(secret, SECRET)
+            kinds.append("secret")
     for kind, remove in REMOVALS:
         if kind not in keep and (after := remove(text)) != text:
             text = after
@@ -197,9 +209,7 @@ def secrets(text: str) -> str:
 
 
 def keys(text: str) -> str:
-    """Keys that are known by their shape, and this process's own secrets, removed."""
-    for secret in own_secrets():
-        text = text.replace(secret, SECRET)
+    """Keys that are known by their shape, removed."""
     for marks, shape in _SHAPES:
         if any(mark in text for mark in marks):
             text = shape.sub(SECRET, text)

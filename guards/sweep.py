@@ -12,12 +12,14 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from guards.errors import Refused
-from guards.patterns import redact, scan, without_controls, without_hidden
+from guards.patterns import own_secrets, redact, scan, without_controls, without_hidden
 from guards.records import HARMLESS, blank, fields, read, rebuilt
 from state.guarded import Missing
 
 IDS: Final = frozenset({"id", "trace_id", "source_id", "source_ids", "also", "path", "url", "place"})
 """Fields whose strings lead somewhere: they keep e-mail addresses."""
+
+TOO_MUCH: Final = "it holds too much or is nested too deep"
 
 QUOTE: Final = frozenset({"text", "source_id", "start", "end"})
 """The fields of a verbatim quote, whose text is exact or absent."""
@@ -44,13 +46,14 @@ class _Sweep:
     def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
         """The value with its strings cleaned; `name` is the field that it stands in."""
         self.left -= 1
-        entries = len(value) if isinstance(value, (list, tuple, set, frozenset, Mapping)) else 0
-        if entries > self.left or self.left < 0 or depth > self.deepest:
-            return self.beyond(value, name, "it holds too much or is nested too deep")
+        if self.left < 0 or depth > self.deepest:
+            return self.beyond(value, name, TOO_MUCH)
         if isinstance(value, str) and not isinstance(value, enum.Enum):
             return self.text(value, name)
         if isinstance(value, HARMLESS):
             return self.number(value)
+        if isinstance(value, (list, tuple, set, frozenset, Mapping)) and len(value) > self.left:
+            return self.beyond(value, name, TOO_MUCH)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._items(value, name, depth)
         if isinstance(value, pathlib.PurePath):
@@ -156,6 +159,7 @@ class Wash(_Sweep):
         super().__init__(longest, most, deepest)
         self.keep = keep
         self.lost: list[Missing] = []
+        self._own = own_secrets()
         self._known: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
 
     def top(self, key: str, value: Any) -> Any:
@@ -175,7 +179,7 @@ class Wash(_Sweep):
 
     def number(self, value: Any) -> Any:
         """The number, unless its digits are those of a card."""
-        if isinstance(value, int) and abs(value) >= 10**12 and redact(str(value), self.keep)[1]:
+        if isinstance(value, int) and abs(value) >= 10**12 and redact(str(value), self.keep, self._own)[1]:
             return 0
         return value
 
@@ -206,17 +210,17 @@ class Wash(_Sweep):
     def _redacted(self, text: str, keep: frozenset[str]) -> tuple[str, tuple[str, ...]]:
         """What `redact` says; ids and titles come again and again."""
         if len(text) > REPEATED:
-            return redact(text, keep)
+            return redact(text, keep, self._own)
         known = self._known.get((text, keep))
         if known is None:
-            known = self._known[text, keep] = redact(text, keep)
+            known = self._known[text, keep] = redact(text, keep, self._own)
         return known
 
     def _kept(self, name: str) -> frozenset[str]:
         return self.keep | {"email"} if name in IDS else self.keep
 
     def _drop(self, source: str, kinds: Iterable[str]) -> None:
-        named = redact(source, self._kept("id"))[0]
+        named = redact(source, self._kept("id"), self._own)[0]
         phrases = ", ".join(_PHRASES.get(kind, kind) for kind in kinds)
         self._note(f"quote from {named}", f"withheld: contains {phrases}", optional=True)
 

@@ -44,4 +44,4 @@ def union(state: Gathered) -> list[Finding]:
 
 def best(candidates: list[Finding], plan: Plan) -> list[Finding]:
     """The best `EVIDENCE` of them, copies made one."""
-    return spread(collapse(rank(candidates, plan)))[:EVIDENCE]
+    return spread(collapse(rank(candidates, plan)), EVIDENCE)

@@ -38,7 +38,7 @@ def index_file() -> Path:
 
 def fill(root: str, **texts: str) -> str:
     """Index these texts under their names."""
-    stamps = {name: str(hash(text)) for name, text in texts.items()}
+    stamps = {name: hash(text) for name, text in texts.items()}
     return with_index(root, lambda index: index.refresh(stamps, lambda name: Document(name, name, texts[name])))
 
 
@@ -231,7 +231,7 @@ def test_a_reason_to_try_again_is_not_remembered() -> None:
         raise Lost("busy", "timed out")
 
     def refresh(read: object) -> str:
-        return with_index("root", lambda index: Index.refresh(index, {"note": "1"}, read))  # type: ignore[arg-type]
+        return with_index("root", lambda index: Index.refresh(index, {"note": 1}, read))  # type: ignore[arg-type]
 
     assert "ask again" in refresh(busy)
     assert refresh(lambda name: Document(name, name, "the tide clock")) == ""

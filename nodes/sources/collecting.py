@@ -139,6 +139,11 @@ def going_on() -> bool:
     return time_left() > 0
 
 
+def share(queries: Sequence[str]) -> int:
+    """Passages that each of these queries gets of a place: half of all of them are kept in a second round."""
+    return min(PASSAGES_PER_QUERY, 2 * FINDINGS_WHEN_FOLLOWED // max(1, len(queries)))
+
+
 def finding(kind: Kind, hit: Hit, source_id: str, place: str, query: str) -> Finding:
     """A hit as the next nodes take it."""
     return Finding(

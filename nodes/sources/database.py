@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nodes.sources.collecting import PASSAGES_PER_QUERY, Collecting, Found, Lost, collect, finding, in_thread
+from nodes.sources.collecting import Collecting, Found, Lost, collect, finding, in_thread, share
 from nodes.sources.index import Index, with_index
 from nodes.sources.rows import documents
 from nodes.sources.sqlite_file import stamp
@@ -24,7 +24,7 @@ def _look(place: str, queries: Sequence[str]) -> Found:
 
 def _search(index: Index, path: Path, queries: Sequence[str]) -> Found:
     why = index.replace(stamp(path), lambda: documents(path))
-    hits = [(query, hit) for query in queries for hit in index.search(query, PASSAGES_PER_QUERY)]
+    hits = [(query, hit) for query in queries for hit in index.search(query, share(queries))]
     hits += [(queries[0], hit) for hit in index.others([hit for _, hit in hits])]
     found = Found([finding("database", hit, f"{path.name}#{hit.name}", str(path), query) for query, hit in hits])
     found.sources = [_row(path, *entry) for entry in index.lost()]

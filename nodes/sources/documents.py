@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from nodes.sources.collecting import PASSAGES_PER_QUERY, Collecting, Found, Lost, collect, finding, in_thread
+from nodes.sources.collecting import Collecting, Found, Lost, collect, finding, in_thread, share
 from nodes.sources.folder import Scan, scan
 from nodes.sources.index import Index, with_index
 from nodes.sources.parse import parse
@@ -35,7 +35,7 @@ async def documents(state: Asked) -> Collecting:
 def _search(index: Index, root: Path, queries: Sequence[str], prefix: str) -> Found:
     base = _base(root)
     seen = _refreshed(index, root)
-    hits = [(query, hit) for query in queries for hit in index.search(query, PASSAGES_PER_QUERY)]
+    hits = [(query, hit) for query in queries for hit in index.search(query, share(queries))]
     hits += [(queries[0], hit) for hit in index.others([hit for _, hit in hits])]
     found = Found([finding("file", hit, prefix + hit.name, str(base / hit.name), query) for query, hit in hits])
     found.note, found.status = seen.note, seen.status

@@ -23,14 +23,14 @@ class Scan:
     """What was seen.
 
     Attributes:
-        stamps: Every file that can be read, by its path below the root; the stamp changes when the file does.
+        stamps: Every file that can be read, by its path below the root; its stamp changes when the file does.
         paths: The real paths of those whose names are no valid text.
         lost: (name, status, reason) of folders that were passed over.
         note: Why it is not all that is there.
         status: How the root counts.
     """
 
-    stamps: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, int] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     lost: list[tuple[str, Status, str]] = field(default_factory=list)
     note: str = ""
@@ -107,7 +107,7 @@ def _noted(folder: str, entries: "Iterable[os.DirEntry[str]]", seen: Scan) -> li
                 stat = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # deleted a moment ago
                 continue
-            stamps[folder + name] = f"{stat.st_size}-{stat.st_ctime_ns}"
+            stamps[folder + name] = hash((stat.st_size, stat.st_ctime_ns))
         elif entry.is_dir(follow_symlinks=False):
             inside.append(f"{folder}{name}/")
     return sorted(inside, reverse=True)
@@ -119,9 +119,12 @@ def _pass_over(seen: Scan, folder: str, why: str) -> list[str]:
     return []
 
 
-def _stamp(stat: os.stat_result) -> str:
-    """The change time moves also when only permissions change, and when an old modification time is put back."""
-    return f"{stat.st_size}-{stat.st_ctime_ns}"
+def _stamp(stat: os.stat_result) -> int:
+    """The change time moves also when only permissions change, and when an old modification time is put back.
+
+    The hash of whole numbers is the same in every process.
+    """
+    return hash((stat.st_size, stat.st_ctime_ns))
 
 
 def _with_valid_names(seen: Scan) -> Scan:

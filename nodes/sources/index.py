@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,7 +22,7 @@ from nodes.sources.text import LONG, Document, Hit, about, passages
 from nodes.sources.words import Damaged, Fts5, Words, spoken
 from state.guarded import Status
 
-SCHEMA = 4
+SCHEMA = 5
 INDEXES_KEPT = 100
 BUSY_SECONDS = 0.5
 BUSY_TRIES = 20
@@ -41,7 +42,7 @@ OCCUPIED = "another process is writing to its index, so what is new was not read
 
 _TABLES = (
     "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT)",
-    "CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT, title TEXT, date TEXT, status TEXT, "
+    "CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp, title TEXT, date TEXT, status TEXT, "
     "reason TEXT)",
     "CREATE TABLE spans (id INTEGER PRIMARY KEY, source INTEGER, first INTEGER, location TEXT, title TEXT, path TEXT, "
     "text TEXT)",
@@ -55,7 +56,7 @@ FROM spans JOIN sources ON sources.id = spans.source WHERE spans.id IN ({})
 
 T = TypeVar("T")
 Read = Document | Lost
-Entry = tuple[str, str, Read]
+Entry = tuple[str, int | str, Read]
 """Name, stamp, and what reading it gave."""
 
 
@@ -101,7 +102,7 @@ class Index:
         self.database = database
         self.words = words
 
-    def refresh(self, stamps: Mapping[str, str], read: Callable[[str], Document]) -> str:
+    def refresh(self, stamps: Mapping[str, int], read: Callable[[str], Document]) -> str:
         """Bring it up to date: read what is new or changed, forget what is gone.
 
         Args:
@@ -112,7 +113,7 @@ class Index:
             Empty when it is up to date, else why not: the time was over, or another process is writing. What was read
             until then is kept.
         """
-        digest = hashlib.blake2b("\0".join((*stamps, *stamps.values())).encode()).hexdigest()
+        digest = hashlib.blake2b("\0".join(stamps).encode() + array("q", stamps.values()).tobytes()).hexdigest()
         if self._about("stamp") == digest:
             return ""
         known = dict(self.database.execute("SELECT name, stamp FROM sources"))
@@ -189,7 +190,7 @@ class Index:
     def _note(self, key: str, value: str) -> None:
         self.database.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, value))
 
-    def _read(self, names: Sequence[str], stamps: Mapping[str, str], read: Callable[[str], Document]) -> bool:
+    def _read(self, names: Sequence[str], stamps: Mapping[str, int], read: Callable[[str], Document]) -> bool:
         """Read and write in batches, so that nobody waits for a slow file; False when the time was over."""
         batch, size, whole = list[Entry](), 0, True
         for name in names:

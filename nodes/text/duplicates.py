@@ -16,7 +16,7 @@ ALIKE = 90.0
 """Percent of likeness from which texts with equal values are copies (rapidfuzz's ratio)."""
 
 _TOKEN = re.compile(r"[-−+$€£¥]?\w+(?:[.,:/]\d+)*%?")
-_DIGITS = re.compile(r"\d+")
+_QUICK = re.compile(r"\d+|\b[A-Z]\w*")
 _COUNTING = frozenset(
     "no not never none nor neither without zero one two three four five six seven eight nine ten eleven twelve dozen "
     "hundred thousand million billion trillion half third quarter double twice first second last more less fewer least "
@@ -35,10 +35,10 @@ def collapse(findings: Sequence[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     copies: dict[int, list[str]] = defaultdict(list)
     by_values: dict[Values, list[int]] = defaultdict(list)
-    sharing = Counter(_numbers(finding.text) for finding in findings)
-    for finding in findings:
-        numbers = _numbers(finding.text)
-        alike = by_values[numbers if sharing[numbers] == 1 else values(finding.text)]
+    marks = [_marks(finding.text) for finding in findings]
+    sharing = Counter(marks)
+    for finding, mark in zip(findings, marks, strict=True):
+        alike = by_values[mark if sharing[mark] == 1 else values(finding.text)]
         place = next((place for place in alike if _same(kept[place].text, finding.text)), None)
         if place is None:
             alike.append(len(kept))
@@ -53,9 +53,9 @@ def values(text: str) -> Values:
     return tuple(token for token in _TOKEN.findall(text[:LONGEST]) if _tells(token))
 
 
-def _numbers(text: str) -> Values:
-    """What is quickly read, and differs in most passages that are no copies."""
-    return tuple(_DIGITS.findall(text[:LONGEST]))
+def _marks(text: str) -> Values:
+    """The values that are quickly read; they differ in most passages that are no copies."""
+    return tuple(_QUICK.findall(text[:LONGEST]))
 
 
 def _tells(token: str) -> bool:

@@ -55,15 +55,15 @@ def rank(candidates: Sequence[Finding], plan: Plan) -> list[Finding]:
     return [found.model_copy(update={"score": round(score, 6)}) for score, found in ranked]
 
 
-def spread(ranked: Sequence[Finding]) -> list[Finding]:
-    """The same passages, each further one of a source after what is nearly as good from others."""
+def spread(ranked: Sequence[Finding], most: int) -> list[Finding]:
+    """The best `most` passages, each further one of a source after what is nearly as good from others."""
     seen: Counter[str] = Counter()
     counted = []
     for found in ranked:
         counted.append((found.score * AGAIN ** seen[found.source_id], found))
         seen[found.source_id] += 1
     counted.sort(key=lambda entry: -entry[0])
-    return [found.model_copy(update={"score": round(score, 6)}) for score, found in counted]
+    return [found.model_copy(update={"score": round(score, 6)}) for score, found in counted[:most]]
 
 
 def _base(candidates: Sequence[Finding], plan: Plan) -> list[float]:

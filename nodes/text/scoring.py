@@ -57,7 +57,7 @@ class Scorer:
     def _score(self, bags: Bags, length: int, wanted: Mapping[str, float]) -> float:
         title, text = bags
         norm = K1 * (1 - B + B * length / max(1.0, self.average))
-        counts = ((rarity, title[word] * TITLE_WEIGHT + text[word]) for word, rarity in wanted.items())
+        counts = ((rarity, title.get(word, 0) * TITLE_WEIGHT + text.get(word, 0)) for word, rarity in wanted.items())
         return sum(rarity * n * (K1 + 1) / (n + norm) for rarity, n in counts if n)
 
 

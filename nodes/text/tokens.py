@@ -40,6 +40,8 @@ def words(text: str) -> list[str]:
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """A word without its common English ending; short words stay."""
+    if not word.endswith(_ENDINGS):  # most words, at a tenth of the price
+        return word
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return _without(word, ending)

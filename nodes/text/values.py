@@ -6,9 +6,10 @@
 from collections.abc import Iterable, Sequence
 
 from nodes.text.answers import answers
-from nodes.text.asked import YEAR, Asked, Wanted, read_question
+from nodes.text.asked import YEAR, Asked, Wanted, read_question, stems_of
 from nodes.text.copies import FEWEST_WORDS, copies
 from nodes.text.said import Stated, by_value, said_in
+from nodes.text.tokens import read
 from state.evidence import Finding
 from state.report import Conflict, Plan, Value
 
@@ -27,11 +28,17 @@ def group_values(evidence: Sequence[Finding], plan: Plan) -> list[Conflict]:
         plan: Has the question.
     """
     asked = read_question(plan.question)
-    said = list(said_in(evidence[:FINDINGS]))
+    said = list(said_in(found for found in evidence[:FINDINGS] if _speaks_of(found, asked.names)))
     groups = [(_subject(plan.question, asked, wanted), answers(asked, wanted, said)) for wanted in asked.wanted]
     groups += ((_pattern(alike[0]), alike) for alike in copies(asked, said))
     conflicts = (_conflict(subject, stated) for subject, stated in groups)
     return _each_once(conflict for conflict in conflicts if conflict is not None)[:GROUPS]
+
+
+def _speaks_of(found: Finding, names: Iterable[str]) -> bool:
+    """The passage or its title holds everything that is named: of another one no sentence is an answer."""
+    stems = read(found.text).counts.keys() | read(found.title).counts.keys()
+    return all(stems_of(name) <= stems for name in names)
 
 
 def _subject(question: str, asked: Asked, wanted: Wanted) -> str:
