@@ -1,25 +1,27 @@
 """Attempt: one bounded try of one node. It ends on time whatever the node does."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Awaitable, Coroutine
+import types
+from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context, ContextVar
 from typing import Any
 
 from guards.amount import Amount
 from guards.calls import Call
+from guards.current import GRACE_SECONDS
+from guards.current import current_attempt as current_attempt
 from guards.errors import Permanent, Stopped, TimedOut
+from guards.interrupt import Interrupted
 from guards.limits import Limits
 from guards.scope import Scope
+from guards.watchdog import watchdog
 from state.guarded import Spent
 from state.message import current_trace
 
 NOTHING = Spent()
 UNLIMITED = Limits()
-GRACE_SECONDS = 0.1
-"""What a cancelled node gets to clean up; after that it is left behind and its calls are refused."""
-
-current_attempt: ContextVar["Attempt | None"] = ContextVar("interlock_attempt", default=None)
 meter: ContextVar[Any] = ContextVar("interlock_meter", default=None)
 """LangChain's callback managers pick the handler up from here (see `guards.meter`)."""
 
@@ -37,7 +39,10 @@ class Attempt:
         spent: What its model and tool calls have used.
         held: What its open calls may still use.
         calls: Its calls that are open.
-        abandoned: The node swallowed its cancellation and was left behind.
+        loop: Where it runs.
+        thread: The thread that runs the loop.
+        insisting: Its next cancellation reaches the node as `Interrupted`.
+        abandoned: The node swallowed that too and was left behind.
     """
 
     def __init__(
@@ -61,9 +66,12 @@ class Attempt:
         self.calls: dict[object, Call] = {}
         self.open = True
         self.abandoned = False
+        self.insisting = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
         self._reason = ""
         self._task: asyncio.Task[Any] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     def left(self) -> float:
         """Seconds that it still has, at least 0; infinite without a time-out."""
@@ -74,10 +82,17 @@ class Attempt:
         return [self, *(self.parent.chain() if self.parent else [])]
 
     def stop(self, reason: str) -> None:
-        """Cancel the node from any thread."""
+        """End the node, from any thread; its time is over."""
         self._reason = self._reason or reason
-        if self._loop is not None and self._task is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        self.deadline = min(self.deadline, time.monotonic())
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._stop)
+            watchdog.watch(self)  # the loop may be what hangs
+
+    def _stop(self) -> None:
+        if self._task is not None and self.loop is not None:
+            self._task.cancel()
+            self.loop.call_later(GRACE_SECONDS, self._wake)
 
     async def run(self, work: Coroutine[Any, Any, Any], context: Context, stoppable: bool) -> Any:
         """Run the node's body in a task of its own and wait no longer than the attempt may take.
@@ -93,15 +108,21 @@ class Attempt:
         """
         context = context.copy()
         context.run(self._be_current)
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(contained(work), context=context)
+        self.loop, self.thread = asyncio.get_running_loop(), threading.get_ident()
+        task = self._task = self.loop.create_task(contained(_driven(work, self)), context=context)
         if stoppable:
             self.scope.attempts.add(self)
+        watchdog.watch(self)
         try:
-            return await self._wait(self._task)
+            return await self._wait(task)
         finally:
             self.open = False
+            self._task = None
             self.scope.attempts.discard(self)
+            if task.done():
+                watchdog.running.discard(self)
+            else:
+                task.add_done_callback(lambda _: watchdog.running.discard(self))
 
     def _be_current(self) -> None:
         current_attempt.set(self)
@@ -110,13 +131,13 @@ class Attempt:
 
     async def _wait(self, task: asyncio.Task[Any]) -> Any:
         try:
-            done = await _settled(task, self.seconds)
+            done = await self._settled(task, self.seconds)
         except asyncio.CancelledError:
             await self._end(task)
             raise
         if not done:
             await self._end(task)
-            raise TimedOut("attempt", self.seconds)
+            raise Stopped(self._reason) if self._reason else TimedOut("attempt", self.seconds)
         if task.cancelled():
             raise Stopped(self._reason) if self._reason else Permanent("it cancelled itself")
         try:
@@ -125,11 +146,52 @@ class Attempt:
             raise Permanent("the node raised GeneratorExit") from error
 
     async def _end(self, task: asyncio.Task[Any]) -> None:
-        """Cancel the body; one that swallows the cancellation is left behind."""
+        """Cancel the body, then interrupt it; one that swallows both is left behind."""
         self.open = False
-        task.cancel()
-        self.abandoned = not await _settled(task, GRACE_SECONDS)
         task.add_done_callback(_forget)
+        task.cancel()
+        if not await self._settled(task, GRACE_SECONDS):
+            self.insisting = True
+            task.cancel()
+            self.abandoned = not await self._settled(task, GRACE_SECONDS)
+
+    async def _settled(self, task: asyncio.Task[Any], seconds: float) -> bool:
+        """Whether the task ends in time; it is not cancelled (`asyncio.wait` for one task, at half its cost)."""
+        loop = task.get_loop()
+        self._waiter = loop.create_future()
+        timer = None if seconds == float("inf") else loop.call_later(seconds, self._wake)
+        task.add_done_callback(self._wake)
+        try:
+            await self._waiter
+        finally:
+            task.remove_done_callback(self._wake)
+            if timer is not None:
+                timer.cancel()
+        return task.done()
+
+    def _wake(self, _: object = None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+@types.coroutine
+def _driven(work: Coroutine[Any, Any, Any], attempt: Attempt) -> Generator[Any, Any, Any]:
+    """Await the body; once the attempt insists, a cancellation reaches it as `Interrupted`."""
+    try:
+        waits_for = work.send(None)
+        while True:
+            try:
+                answer = yield waits_for
+            except GeneratorExit:
+                work.close()
+                raise
+            except BaseException as error:
+                cancelled = attempt.insisting and isinstance(error, asyncio.CancelledError)
+                waits_for = work.throw(Interrupted() if cancelled else error)
+            else:
+                waits_for = work.send(answer)
+    except StopIteration as end:
+        return end.value
 
 
 async def contained(work: Awaitable[Any]) -> Any:
@@ -138,28 +200,11 @@ async def contained(work: Awaitable[Any]) -> Any:
         return await work
     except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
         raise
+    except Interrupted:
+        attempt = current_attempt.get()
+        raise TimedOut("attempt", attempt.seconds if attempt else 0.0) from None
     except BaseException as error:
         raise Permanent(f"the node raised {type(error).__name__}") from error
-
-
-async def _settled(task: asyncio.Task[Any], seconds: float) -> bool:
-    """Whether the task ends within that time; it is not cancelled (`asyncio.wait` for one task, at half its cost)."""
-    loop = task.get_loop()
-    waiter = loop.create_future()
-
-    def wake(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    timer = None if seconds == float("inf") else loop.call_later(seconds, wake)
-    task.add_done_callback(wake)
-    try:
-        await waiter
-    finally:
-        task.remove_done_callback(wake)
-        if timer is not None:
-            timer.cancel()
-    return task.done()
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
