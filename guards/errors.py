@@ -88,6 +88,37 @@ class PriceUnknown(Permanent):
         self.model = model
 
 
+class CircuitOpen(Permanent):
+    """It failed too often just now, so it was not asked; the fallback is due.
+
+    Args:
+        what: The model, tool or source.
+        why: What it did.
+        seconds: Until it may be tried again.
+    """
+
+    def __init__(self, what: str, why: str, seconds: float) -> None:
+        super().__init__(f"{what}: circuit open: {why}, next probe in {seconds:.3g} s")
+        self.what = what
+        self.why = why
+        self.seconds = seconds
+
+
+class RateLimited(Transient):
+    """A provider's rate limit leaves no room before the deadline; the call was not made.
+
+    Args:
+        what: Whose limit it is.
+        why: Which limit: of requests or tokens, ours or the provider's.
+        retry_after: Seconds until there is room, as far as is known.
+    """
+
+    def __init__(self, what: str, why: str, retry_after: float) -> None:
+        super().__init__(f"{what}: {why}: no room before the deadline, the next is in {retry_after:.3g} s", retry_after)
+        self.what = what
+        self.why = why
+
+
 class Stopped(Interlock):
     """The run was told to stop while this node was running.
 
