@@ -1,8 +1,8 @@
 """Breaker: a model, tool or source that keeps failing is not asked for a while. The state machine; pure functions.
 
-Closed: calls pass, and the outcomes of the last ones are kept from the first failure on. Open: no call passes. Half-open:
-when the time is over `probes` calls pass, and decide. A probe holds a lease, so that one whose process was killed does
-not keep the circuit half-open for ever.
+Closed: calls pass, and the outcomes of the last ones are kept from the first failure on. Open: no call passes.
+Half-open: when the time is over `probes` calls pass, and decide. A probe holds a lease, so that one whose process was
+killed does not keep the circuit half-open for ever.
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def admitted(row: Row | None, what: str, ticket: str, now: float, lease: float, 
     probes = {ticket: end for ticket, end in row["probes"].items() if now < end <= now + LEASE_SECONDS}
     opens = min(row["probe_at"], now + limits.seconds)  # a clock that was set back keeps nothing shut
     if now < opens or len(probes) + row["passed"] >= limits.probes:
-        raise CircuitOpen(what, row["why"], max(opens, min(probes.values(), default=opens)) - now)
+        raise CircuitOpen(what, row["why"], max(0.0, opens - now))
     return {**row, "probes": {**probes, ticket: now + min(lease, LEASE_SECONDS)}}
 
 

@@ -3,7 +3,8 @@
 `guards.gates` lists them. A gate that says no has taken nothing, and the gates before it are left again.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -38,6 +39,8 @@ class Call:
         input_tokens: An upper estimate of what is sent.
         output_tokens: The most that can come back.
         price: A price that the model carries in its metadata as `interlock_price`.
+        began: When it had passed all gates, in seconds of `time.monotonic()`.
+        headers: What the provider's reply said beside its content, where that is known.
     """
 
     kind: Kind
@@ -48,6 +51,8 @@ class Call:
     input_tokens: int = 0
     output_tokens: int = 0
     price: object = None
+    began: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     entered: "list[Gate]" = field(default_factory=list, repr=False)
 
 
@@ -82,6 +87,7 @@ async def enter(key: object, call: Call, gates: Sequence[Gate]) -> None:
     except BaseException:
         leave(call, NotMade("a later gate refused the call"), None)
         raise
+    call.began = time.monotonic()
     call.attempt.calls[key] = call
 
 
@@ -95,6 +101,17 @@ def leave_open_calls(attempt: "Attempt") -> None:
     """Leave with the calls that never reported back: cancelled ones and those of a node left behind."""
     while attempt.calls:
         leave(attempt.calls.popitem()[1], Unreported("nobody knows how the call ended"), None)
+
+
+def strictest(call: Call, limit: str) -> int | None:
+    """The lowest value of a policy's limit among the run's and those of the runs around it; None when it is off."""
+    stated = (getattr(link.scope.policy, limit) for link in call.attempt.chain())
+    return min((value for value in stated if value is not None), default=None)
+
+
+def seconds_left(call: Call) -> float:
+    """Seconds until the call's attempt must end."""
+    return max(0.0, call.attempt.deadline - time.monotonic())
 
 
 def _check_open(call: Call) -> None:

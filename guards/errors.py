@@ -94,11 +94,12 @@ class CircuitOpen(Permanent):
     Args:
         what: The model, tool or source.
         why: What it did.
-        seconds: Until it may be tried again.
+        seconds: Until a probe is let through; 0: one is on its way.
     """
 
     def __init__(self, what: str, why: str, seconds: float) -> None:
-        super().__init__(f"{what}: circuit open: {why}, next probe in {seconds:.3g} s")
+        probe = f"next probe in {seconds:.3g} s" if seconds else "a probe is on its way"
+        super().__init__(f"{what}: circuit open: {why}, {probe}")
         self.what = what
         self.why = why
         self.seconds = seconds

@@ -5,7 +5,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from guards.breaker import Breaker
 from guards.limits import Limits
+
+_POSITIVE = (
+    "seconds",
+    "timeout",
+    "attempts",
+    "rounds",
+    "fan_out",
+    "reply_tokens",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "calls_in_flight",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +46,11 @@ class Policy:
         per_day: The same in one day (UTC).
         per_tenant: Limits of one tenant in one day: `configurable.tenant` of the run's config. Runs without one share
             the tenant "".
+        requests_per_minute: Model calls in any 60 s, over all agents, runs and processes that share a provider key and
+            a store (guide: I3).
+        tokens_per_minute: Input plus output tokens, in the same way.
+        calls_in_flight: Model calls of one provider key that are open at once in this process.
+        breaker: When the circuit of a model, tool or source opens (guide: C5); None: never.
         prices: USD per million (input, output) tokens by model name; goes before the price table.
         clean_input: Whether every way from the start must pass `clean(INPUT, ...)`.
         clean_output: Whether every way to the end must pass `clean(OUTPUT, ...)`.
@@ -59,12 +77,16 @@ class Policy:
     fan_out: int | None = None
     wind_down: float = 10.0
     reply_tokens: int = 4_096
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    calls_in_flight: int | None = 100
+    breaker: Breaker | None = Breaker()
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     clean_input: bool = True
     clean_output: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "timeout", "attempts", "rounds", "fan_out", "reply_tokens"):
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(

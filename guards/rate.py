@@ -6,10 +6,10 @@ corrected when the call is over. The provider's own word goes first: Retry-After
 x-ratelimit-remaining-* does not suffice, x-ratelimit-reset-* is waited for.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
@@ -117,22 +117,25 @@ def told(row: Row | None, headers: Mapping[str, str], now: float, status: int = 
     return _row(_slices(row, now), pause, left, now)
 
 
+def speaks(row: Row | None, now: float) -> bool:
+    """Whether something that the provider said is in force."""
+    return bool(_pause(row, now) or _left(row, now))
+
+
 def seconds_of(text: str, now: float) -> float | None:
-    """Seconds from a header: "12", "6m0s", "17ms", or a time since the epoch; None when it says nothing."""
+    """Seconds from a header: "12", "6m0s", "17ms", seconds since the epoch, or a date; None when it says nothing."""
     text = text.strip()[:40]
     if _DURATION.fullmatch(text):
         return sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(text))
     try:
-        seconds = float(text)
+        seconds = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp()
     except ValueError:
-        return None
-    if not math.isfinite(seconds):
         return None
     return max(0.0, seconds - now if seconds > _EPOCHS else seconds)
 
 
-_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
+_PARTS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|[dhms])")
+_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|[dhms]))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _EPOCHS = 1e9
 

@@ -21,7 +21,7 @@ def is_transient(error: BaseException) -> bool:
         return False
     if isinstance(error, (Transient, TimeoutError, ConnectionError)):
         return True
-    status = _status(error)
+    status = status_of(error)
     if status is not None:
         return status in TRANSIENT_STATUS
     verdict = getattr(error, "is_retryable", None)
@@ -78,7 +78,8 @@ def _error(state: Any) -> BaseException:
     return state.outcome.exception()  # type: ignore[no-any-return]
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an error carries."""
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 
