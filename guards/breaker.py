@@ -19,6 +19,9 @@ MEMORY_SECONDS = 600.0
 LEASE_SECONDS = 120.0
 """The longest that a probe may take; then another one may be sent."""
 
+SKEW_SECONDS = 5.0
+"""How far the clocks of several machines may be apart."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Breaker:
@@ -73,9 +76,11 @@ def admitted(row: Row | None, what: str, ticket: str, now: float, lease: float, 
     if row is None or not row["open"]:
         return row
     probes = {ticket: end for ticket, end in row["probes"].items() if now < end <= now + LEASE_SECONDS}
-    opens = min(row["probe_at"], now + limits.seconds)  # a clock that was set back keeps nothing shut
-    if now < opens or len(probes) + row["passed"] >= limits.probes:
-        raise CircuitOpen(what, row["why"], max(0.0, opens - now))
+    wait = row["opened"] + row["seconds"] - now
+    if wait > row["seconds"] + SKEW_SECONDS:
+        wait = 0.0  # the clock was set back; that keeps nothing shut
+    if wait > 0 or len(probes) + row["passed"] >= limits.probes:
+        raise CircuitOpen(what, row["why"], max(0.0, wait))
     return {**row, "probes": {**probes, ticket: now + min(lease, LEASE_SECONDS)}}
 
 
@@ -85,7 +90,7 @@ def noted(row: Row | None, verdict: Verdict, ticket: str, now: float, limits: Br
         return _probed(row, verdict, ticket, now, limits)
     if verdict == "unknown":
         return row
-    known = row["recent"] if row is not None and 0 <= now - row["at"] < MEMORY_SECONDS else ""
+    known = row["recent"] if row is not None and -SKEW_SECONDS <= now - row["at"] < MEMORY_SECONDS else ""
     recent = (known + ("-" if verdict == "failed" else "+"))[-limits.window :]
     if "-" not in recent:
         return None
@@ -107,9 +112,16 @@ def _probed(row: Row, verdict: Verdict, ticket: str, now: float, limits: Breaker
 
 
 def _opened(why: str, now: float, limits: Breaker) -> Row:
-    probe_at = now + limits.seconds
-    until = probe_at + MEMORY_SECONDS
-    return {"open": True, "why": why, "probe_at": probe_at, "probes": {}, "passed": 0, "until": until}
+    until = now + limits.seconds + MEMORY_SECONDS
+    return {
+        "open": True,
+        "why": why,
+        "opened": now,
+        "seconds": limits.seconds,
+        "probes": {},
+        "passed": 0,
+        "until": until,
+    }
 
 
 def _too_many(recent: str, limits: Breaker) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from guards.attempt import current_attempt
 from guards.breaker import LEASE_SECONDS, Breaker, Verdict, admitted, noted
@@ -19,6 +20,7 @@ from guards.calls import Call, NotMade, Unreported, Usage, seconds_left
 from guards.errors import CircuitOpen, RateLimited, TimedOut
 from guards.retry import is_transient, status_of
 from guards.stores import Rows, Store
+from guards.stores.chosen import STORES_KEPT, store
 
 log = logging.getLogger("interlock")
 
@@ -42,11 +44,11 @@ class Circuits:
     """The circuits of a store. What this process knows of them saves it from asking: an open one is refused at once.
 
     Args:
-        store: Gives the store.
+        store: Keeps them.
         clock: Seconds since the epoch; several processes must agree on it.
     """
 
-    def __init__(self, store: Callable[[], Store], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._shut: dict[str, tuple[float, CircuitOpen]] = {}
@@ -79,7 +81,7 @@ class Circuits:
             return {} if row is rows[row_key] else {row_key: row}
 
         try:
-            await self._store().change([row_key], decide)
+            await self._store.change([row_key], decide)
         except CircuitOpen as error:
             self._shut[key] = now + error.seconds, error
             raise
@@ -97,7 +99,7 @@ class Circuits:
             row = noted(rows[key], verdict, passed.ticket, now, passed.limits)
             return {} if row is rows[key] else {key: row}
 
-        self._store().change_soon([key], decide)
+        self._store.change_soon([key], decide)
 
     def _remember(self, key: str, troubled: bool) -> None:
         """Which circuits have failures on record: only there a success must be told."""
@@ -107,12 +109,19 @@ class Circuits:
         (self._troubled.add if troubled else self._troubled.discard)(key)
 
 
+def circuits() -> Circuits:
+    """Those of the store that is chosen now."""
+    return _circuits_of(store())
+
+
+_circuits_of = lru_cache(maxsize=STORES_KEPT)(Circuits)
+
+
 class BreakerGate:
     """Keeps calls away from a model or tool whose circuit is open, and tells the circuit how calls end."""
 
-    def __init__(self, circuits: Circuits) -> None:
-        self._circuits = circuits
-        self._passed: dict[Call, Pass] = {}
+    def __init__(self) -> None:
+        self._passed: dict[Call, tuple[Circuits, Pass]] = {}
 
     async def enter(self, call: Call) -> None:
         """Let a call through, or refuse it.
@@ -122,26 +131,23 @@ class BreakerGate:
         """
         limits = call.attempt.scope.policy.breaker
         if limits is not None:
-            lease = min(LEASE_SECONDS, seconds_left(call) + 1)
-            self._passed[call] = await self._circuits.enter(_key(call), _what(call), limits, lease)
+            found = circuits()
+            self._passed[call] = found, await found.enter(_key(call), _what(call), limits, seconds_left(call) + 1)
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
         """Tell the circuit how it ended."""
-        passed = self._passed.pop(call, None)
-        if passed is not None:
-            self._circuits.note(passed, _verdict(call, error, passed.limits))
+        if call in self._passed:
+            found, passed = self._passed.pop(call)
+            found.note(passed, _verdict(call, error, passed.limits))
 
 
 class ShutGate:
     """Stands before the gates where calls wait: what this process knows to be open is refused before it waits."""
 
-    def __init__(self, circuits: Circuits) -> None:
-        self._circuits = circuits
-
     async def enter(self, call: Call) -> None:
         """Refuse a call whose circuit is known to be open."""
         if call.attempt.scope.policy.breaker is not None:
-            self._circuits.check(_key(call))
+            circuits().check(_key(call))
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
         """Nothing was taken."""
@@ -181,27 +187,26 @@ def _what(call: Call) -> str:
 
 
 @asynccontextmanager
-async def watching(circuits: Circuits, key: str, what: str) -> AsyncIterator[None]:
+async def watching(key: str, what: str) -> AsyncIterator[None]:
     """A breaker around a piece of work that is no call of LangChain, such as asking a source.
 
     Args:
-        circuits: Where the circuit is.
         key: Names the circuit.
         what: What is asked, for people.
 
     Raises:
         CircuitOpen: The work must not be done.
     """
-    attempt = current_attempt.get()
+    attempt, found = current_attempt.get(), circuits()
     limits = Breaker() if attempt is None else attempt.scope.policy.breaker
     if limits is None:
         yield
         return
-    left = float("inf") if attempt is None else attempt.deadline - time.monotonic()
-    passed = await circuits.enter(key, what, limits, min(LEASE_SECONDS, left + 1))
+    left = LEASE_SECONDS if attempt is None else attempt.deadline - time.monotonic()
+    passed = await found.enter(key, what, limits, left + 1)
     try:
         yield
     except BaseException as error:
-        circuits.note(passed, verdict(error))
+        found.note(passed, verdict(error))
         raise
-    circuits.note(passed, "ok")
+    found.note(passed, "ok")

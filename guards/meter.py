@@ -18,6 +18,7 @@ from guards.calls import Call, Usage, enter, leave
 from guards.estimate import input_tokens, output_tokens
 from guards.gates import GATES
 from guards.hooks import hook
+from guards.provider import provider_of
 
 
 class Meter(BaseCallbackHandler):
@@ -34,14 +35,14 @@ class Meter(BaseCallbackHandler):
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """Let a chat model's call through, or refuse it."""
-        await _enter_model([message for batch in messages for message in batch], run_id, kwargs)
+        await _enter_model(serialized, [message for batch in messages for message in batch], run_id, kwargs)
 
     @hook
     async def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """Let a completion model's call through, or refuse it."""
-        await _enter_model(prompts, run_id, kwargs)
+        await _enter_model(serialized, prompts, run_id, kwargs)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The provider answered and said what it used, or did not say it."""
@@ -68,20 +69,20 @@ class Meter(BaseCallbackHandler):
         _leave(run_id, error, None)
 
 
-async def _enter_model(messages: list[Any], run_id: UUID, kwargs: dict[str, Any]) -> None:
+async def _enter_model(serialized: Any, messages: list[Any], run_id: UUID, kwargs: dict[str, Any]) -> None:
     attempt = current_attempt.get()
     if attempt is not None:
-        await enter(run_id, _model_call(attempt, messages, kwargs), GATES)
+        await enter(run_id, _model_call(attempt, serialized, messages, kwargs), GATES)
 
 
-def _model_call(attempt: Attempt, messages: list[Any], kwargs: dict[str, Any]) -> Call:
+def _model_call(attempt: Attempt, serialized: Any, messages: list[Any], kwargs: dict[str, Any]) -> Call:
     parameters = kwargs.get("invocation_params") or {}
     metadata = kwargs.get("metadata") or {}
     model = str(parameters.get("model") or parameters.get("model_name") or metadata.get("ls_model_name") or "")
     return Call(
         kind="model",
         name=model,
-        provider=str(metadata.get("ls_provider") or ""),
+        provider=provider_of(serialized, metadata),
         attempt=attempt,
         role=str(metadata.get("interlock_role") or ""),
         input_tokens=input_tokens(messages, parameters),

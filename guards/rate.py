@@ -10,9 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from hashlib import blake2b
 from typing import Any
-from urllib.parse import urlsplit
 
 Row = dict[str, Any]
 
@@ -24,6 +22,7 @@ LONGEST_PAUSE = 3600.0
 TIGHT = 0.25
 """The provider's count is followed when less than this share of its limit is left."""
 
+HEADER_CHARACTERS = 40
 KINDS = ("requests", "tokens")
 
 
@@ -52,17 +51,6 @@ class Turn:
 
     at: float
     why: str = ""
-
-
-def provider_key(url: str, secret: str) -> str:
-    """Whose limit a call counts against: the server, and a digest that tells its keys apart and shows none of them.
-
-    Args:
-        url: Any URL of the server.
-        secret: The API key.
-    """
-    digest = blake2b(secret.encode(), digest_size=6, person=b"interlock-rate").hexdigest()
-    return f"{urlsplit(url).netloc.rpartition('@')[2].lower()}#{digest}"
 
 
 def turn(row: Row | None, ask: Ask, now: float, rate: Rate) -> Turn:
@@ -124,12 +112,18 @@ def speaks(row: Row | None, now: float) -> bool:
 
 def seconds_of(text: str, now: float) -> float | None:
     """Seconds from a header: "12", "6m0s", "17ms", seconds since the epoch, or a date; None when it says nothing."""
-    text = text.strip()[:40]
+    text = text.strip()
+    if len(text) > HEADER_CHARACTERS:
+        return None
     if _DURATION.fullmatch(text):
         return sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(text))
     try:
-        seconds = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp()
-    except ValueError:
+        if not text[:1].isdigit():
+            return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        seconds = float(text)
+    except (ValueError, OverflowError):
+        return None
+    if seconds == float("inf"):
         return None
     return max(0.0, seconds - now if seconds > _EPOCHS else seconds)
 
