@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from guards.attempt import current_attempt
 from guards.breaker import LEASE_SECONDS, Breaker, Verdict, admitted, noted
@@ -111,7 +112,8 @@ class Circuits:
 
 def circuits() -> Circuits:
     """Those of the store that is chosen now."""
-    return _circuits_of(store())
+    keeper: Any = store()
+    return _circuits_of(keeper)
 
 
 _circuits_of = lru_cache(maxsize=STORES_KEPT)(Circuits)
