@@ -6,9 +6,9 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from guards.errors import Permanent
+from guards.errors import Permanent, Transient
 
 if TYPE_CHECKING:
     from guards.attempt import Attempt
@@ -26,6 +26,19 @@ class Unreported(Permanent):
     """What a gate is told when nobody knows how a call ended: it was cancelled, or its node was left behind."""
 
 
+class Again(Transient):
+    """What a gate is told when the client itself tries once more: how its last try ended.
+
+    Args:
+        response: The HTTP client's response.
+    """
+
+    def __init__(self, response: Any) -> None:
+        super().__init__(f"the client tries again after HTTP {response.status_code}")
+        self.status_code = response.status_code
+        self.response = response
+
+
 @dataclass(eq=False)
 class Call:
     """One call of a model or a tool.
@@ -41,6 +54,10 @@ class Call:
         price: A price that the model carries in its metadata as `interlock_price`.
         began: When it had passed all gates, in seconds of `time.monotonic()`.
         headers: What the provider's reply said beside its content, where that is known.
+        key: LangChain's id of it.
+        entered: The gates that it has passed; empty when it is over.
+        address: Where the client sends it, once it did.
+        outcome: How its last HTTP request ended.
     """
 
     kind: Kind
@@ -53,7 +70,10 @@ class Call:
     price: object = None
     began: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key: object = None
     entered: "list[Gate]" = field(default_factory=list, repr=False)
+    address: str = ""
+    outcome: Exception | None = field(default=None, repr=False)
 
 
 class Gate(Protocol):
@@ -67,12 +87,12 @@ class Gate(Protocol):
 
         Args:
             call: The same object that entered.
-            error: Why it failed: the client's error, `NotMade`, `Unreported`; None when it did not.
+            error: Why it failed: the client's error, `Again`, `NotMade`, `Unreported`; None when it did not.
             usage: What the provider says it used; None when nobody knows.
         """
 
 
-async def enter(key: object, call: Call, gates: Sequence[Gate]) -> None:
+async def enter(call: Call, gates: Sequence[Gate]) -> None:
     """Pass the gates, all or none.
 
     Raises:
@@ -88,7 +108,7 @@ async def enter(key: object, call: Call, gates: Sequence[Gate]) -> None:
         leave(call, NotMade("a later gate refused the call"), None)
         raise
     call.began = time.monotonic()
-    call.attempt.calls[key] = call
+    call.attempt.calls[call.key] = call
 
 
 def leave(call: Call, error: BaseException | None, usage: Usage | None) -> None:

@@ -17,8 +17,9 @@ from guards.attempt import Attempt, current_attempt, meter
 from guards.calls import Call, Usage, enter, leave
 from guards.estimate import input_tokens, output_tokens
 from guards.gates import GATES
-from guards.hooks import hook
+from guards.hooks import Work, hook
 from guards.provider import provider_of
+from guards.requests import current_call, watch
 
 
 class Meter(BaseCallbackHandler):
@@ -31,18 +32,16 @@ class Meter(BaseCallbackHandler):
     ignore_custom_event = True
 
     @hook
-    async def on_chat_model_start(
+    def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
-    ) -> None:
+    ) -> Work:
         """Let a chat model's call through, or refuse it."""
-        await _enter_model(serialized, [message for batch in messages for message in batch], run_id, kwargs)
+        return _enter_model(serialized, [message for batch in messages for message in batch], run_id, kwargs)
 
     @hook
-    async def on_llm_start(
-        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
-    ) -> None:
+    def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> Work:
         """Let a completion model's call through, or refuse it."""
-        await _enter_model(serialized, prompts, run_id, kwargs)
+        return _enter_model(serialized, prompts, run_id, kwargs)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The provider answered and said what it used, or did not say it."""
@@ -53,12 +52,13 @@ class Meter(BaseCallbackHandler):
         _leave(run_id, error, None)
 
     @hook
-    async def on_tool_start(self, serialized: dict[str, Any], input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
+    def on_tool_start(self, serialized: dict[str, Any], input_str: str, *, run_id: UUID, **kwargs: Any) -> Work:
         """Let a tool's call through, or refuse it."""
         attempt = current_attempt.get()
-        if attempt is not None:
-            name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-            await enter(run_id, Call("tool", name, name, attempt), GATES)
+        if attempt is None:
+            return _unguarded()
+        name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
+        return enter(Call("tool", name, name, attempt, key=run_id), GATES)
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool answered."""
@@ -69,13 +69,22 @@ class Meter(BaseCallbackHandler):
         _leave(run_id, error, None)
 
 
-async def _enter_model(serialized: Any, messages: list[Any], run_id: UUID, kwargs: dict[str, Any]) -> None:
+def _enter_model(serialized: Any, messages: list[Any], run_id: UUID, kwargs: dict[str, Any]) -> Work:
+    """Not a coroutine function: what it notes must be seen by the client that is called next, in the same context."""
     attempt = current_attempt.get()
-    if attempt is not None:
-        await enter(run_id, _model_call(attempt, serialized, messages, kwargs), GATES)
+    if attempt is None:
+        return _unguarded()
+    watch()
+    call = _model_call(attempt, serialized, messages, run_id, kwargs)
+    current_call.set(call)
+    return enter(call, GATES)
 
 
-def _model_call(attempt: Attempt, serialized: Any, messages: list[Any], kwargs: dict[str, Any]) -> Call:
+async def _unguarded() -> None:
+    """A call outside a guarded node is nobody's."""
+
+
+def _model_call(attempt: Attempt, serialized: Any, messages: list[Any], run_id: UUID, kwargs: dict[str, Any]) -> Call:
     parameters = kwargs.get("invocation_params") or {}
     metadata = kwargs.get("metadata") or {}
     model = str(parameters.get("model") or parameters.get("model_name") or metadata.get("ls_model_name") or "")
@@ -88,6 +97,7 @@ def _model_call(attempt: Attempt, serialized: Any, messages: list[Any], kwargs: 
         input_tokens=input_tokens(messages, parameters),
         output_tokens=output_tokens(parameters, attempt.scope.policy.reply_tokens),
         price=metadata.get("interlock_price"),
+        key=run_id,
     )
 
 

@@ -42,12 +42,12 @@ def attempt(policy: Policy, run: str = "r", node: str = "node", tenant: str = ""
 
 def call(of: Attempt, **more: Any) -> Call:
     facts: dict[str, Any] = {"input_tokens": 10, "output_tokens": 20, "price": (1.0, 4.5), "role": ""} | more
-    return Call("model", "a-model", "openai", of, **facts)
+    return Call("model", "a-model", "openai", of, key=object(), **facts)
 
 
 async def reserved(of: Attempt, **more: Any) -> Call:
     made = call(of, **more)
-    await enter(made, made, GATES)
+    await enter(made, GATES)
     return made
 
 
@@ -81,10 +81,10 @@ async def test_the_call_that_would_pass_a_limit_is_refused_and_the_limit_is_name
 async def test_tool_calls_are_limited_and_cost_no_model_call() -> None:
     ours = attempt(OFF.but(tool_calls=1, calls=0))
     tool = Call("tool", "search", "search", ours)
-    await enter("a", tool, GATES)
+    await enter(tool, GATES)
     leave(tool, None, None)
     with pytest.raises(LimitReached, match="limit of 1 tool_calls is reached"):
-        await enter("b", Call("tool", "search", "search", ours), GATES)
+        await enter(Call("tool", "search", "search", ours), GATES)
     assert ours.spent == Spent(tool_calls=1)
 
 

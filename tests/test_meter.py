@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 from kit import LOOSE, Log, Written, chain, named, says
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
 from model_server import ModelServer
 from pydantic import BaseModel
 
-from guards import fallback, gather, guard
+from guards import Limits, Transient, fallback, gather, guard
+from guards.estimate import input_tokens, output_tokens
+from guards.stores.memory import MemoryStore
 
 PRICED = LOOSE.but(prices={"gpt-4o-mini": (1.0, 1.0)}, timeout=10)
 
@@ -157,3 +162,146 @@ async def test_what_was_spent_before_a_resume_still_counts(server: ModelServer) 
     gate.set()
     result = await graph.ainvoke(None, config)
     assert len(server.calls) == 3 == result["run"].spent.calls
+
+
+def forgetful(server: ModelServer) -> ChatOpenAI:
+    """As an author writes it who thinks of nothing: the client tries three times by itself."""
+    return ChatOpenAI(model="gpt-4o-mini", base_url=server.url, api_key="none")  # type: ignore[arg-type]
+
+
+async def test_a_client_that_would_try_again_by_itself_leaves_that_to_the_policy(server: ModelServer) -> None:
+    server.fault("500")
+    result = await run(guard(chain(asks(forgetful(server))), PRICED.but(attempts=2)))
+    assert len(server.calls) == 2 == result["run"].spent.calls
+
+
+@pytest.mark.parametrize(("sync", "budget"), [(False, 2), (False, 10), (True, 2)])
+async def test_what_a_client_sends_again_by_itself_is_another_call(
+    server: ModelServer, sync: bool, budget: int
+) -> None:
+    async def node(state: Log) -> Written:
+        chat = forgetful(server)
+        await (asyncio.to_thread(chat.invoke, "hello") if sync else chat.ainvoke("hello"))
+        return {}
+
+    server.fault("reset")
+    result = await run(guard(chain(node), PRICED.but(calls=budget, attempts=1)))
+    assert len(server.calls) == min(3, budget) == result["run"].spent.calls
+
+
+async def test_another_request_of_the_same_node_is_no_call(server: ModelServer) -> None:
+    import httpx2
+
+    async def node(state: Log) -> Written:
+        async with httpx2.AsyncClient() as client:
+            async for _ in model(server).astream("hello"):
+                await client.get(f"{server.url}/models")
+                await client.get(f"{server.url}/models")
+        return {}
+
+    assert (await run(guard(chain(node), PRICED)))["run"].spent.calls == 1
+
+
+@pytest.mark.parametrize("where", ["loop", "thread", "stream"])
+async def test_a_sync_call_is_refused_at_the_limit_too(server: ModelServer, where: str) -> None:
+    chat = model(server)
+    calls = {
+        "loop": lambda: chat.invoke("hello"),
+        "thread": lambda: asyncio.to_thread(chat.invoke, "hello"),
+        "stream": lambda: asyncio.to_thread(list, chat.stream("hello")),
+    }
+
+    async def node(state: Log) -> Written:
+        for _ in range(3):
+            answer = calls[where]()
+            if asyncio.iscoroutine(answer):
+                await answer
+        return {}
+
+    result = await run(guard(chain(node), PRICED.but(calls=1)))
+    assert len(server.calls) == 1 and "limit of 1 calls" in result["run"].stop_reason
+
+
+async def test_tool_calls_are_counted_and_the_one_after_the_limit_is_not_made() -> None:
+    made: list[str] = []
+
+    @tool
+    async def look(place: str) -> str:
+        """Look there."""
+        made.append(place)
+        return place
+
+    @tool
+    def find(place: str) -> str:
+        """Look there too."""
+        made.append(place)
+        return place
+
+    async def node(state: Log) -> Written:
+        await look.ainvoke({"place": "here"})
+        await find.ainvoke({"place": "there"})
+        await look.ainvoke({"place": "everywhere"})
+        return {}
+
+    result = await run(guard(chain(node), LOOSE.but(tool_calls=2)))
+    assert made == ["here", "there"] and result["run"].spent.tool_calls == 2
+    assert "limit of 2 tool_calls is reached" in result["run"].stop_reason
+
+
+async def test_each_attempt_has_its_own_limit_and_the_run_has_one_for_all(server: ModelServer) -> None:
+    async def node(state: Log) -> Written:
+        await model(server).ainvoke("hello")
+        raise Transient("once more")
+
+    result = await run(guard(chain(node), PRICED.but(attempts=3, per_attempt=Limits(calls=1))))
+    assert len(server.calls) == 3 == result["run"].spent.calls
+    result = await run(guard(chain(asks(model(server), 2)), PRICED.but(per_attempt=Limits(calls=1))))
+    assert "limit of 1 calls an attempt is reached" in result["run"].stop_reason
+
+
+async def test_a_role_is_what_the_models_metadata_says_or_the_nodes_name(server: ModelServer) -> None:
+    policy = PRICED.but(per_role={"node": Limits(calls=2), "writer": Limits(calls=1)})
+    writer = model(server, metadata={"interlock_role": "writer"})
+    for chat, calls in ((model(server), 2), (writer, 1)):
+        before = len(server.calls)
+        result = await run(guard(chain(asks(chat, 5)), policy))
+        assert len(server.calls) - before == calls and "is reached" in result["run"].stop_reason
+
+
+async def test_a_tenant_has_a_day_for_all_its_runs_and_runs_without_one_share_theirs(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books = MemoryStore()
+    monkeypatch.setattr("guards.ledger.store", lambda: books)
+    graph = guard(chain(asks(model(server))), PRICED.but(per_tenant=Limits(calls=1)))
+    outcomes = [
+        (await graph.ainvoke({"log": []}, {"configurable": {"tenant": tenant}}))["run"].outcome
+        for tenant in ("a", "a", "b", "", "")
+    ]
+    assert outcomes == ["complete", "stopped", "complete", "complete", "stopped"] and len(server.calls) == 3
+
+
+async def test_what_was_called_before_a_node_waits_for_a_person_is_in_the_record(server: ModelServer) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    async def node(state: Log) -> Written:
+        await model(server).ainvoke("hello")
+        interrupt("may I?")
+        await model(server).ainvoke("hello")
+        return {}
+
+    graph = guard(chain(node), PRICED).copy(update={"checkpointer": InMemorySaver()})
+    config: Any = {"configurable": {"thread_id": "t"}}
+    await graph.ainvoke({"log": []}, config)
+    result = await graph.ainvoke(Command(resume="yes"), config)
+    assert len(server.calls) == 3 == result["run"].spent.calls
+
+
+def test_pictures_schemas_and_many_answers_are_part_of_the_estimate() -> None:
+    text = [HumanMessage("a" * 300)]
+    picture = [HumanMessage([{"type": "image_url", "image_url": {"url": "data:" + "x" * 90_000}}])]
+    assert 100 <= input_tokens(text, {}) < 120
+    assert input_tokens(picture, {}) < 4_000
+    assert input_tokens(text, {"tools": [{"name": "b" * 3_000}]}) > 1_000
+    assert input_tokens([HumanMessage("长" * 100)], {}) > 140
+    assert output_tokens({"max_tokens": 50, "n": 3}, 10) == 150 and output_tokens({}, 10) == 10
