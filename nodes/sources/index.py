@@ -123,7 +123,7 @@ class Index:
             self._write([], gone)
             whole = self._read(changed, stamps, read)
             if whole:
-                self._write([], stamp=digest)
+                self._write([], stamp=digest, tidy=len(changed) >= BATCH)
         except Occupied:
             return OCCUPIED
         return "" if whole else UNFINISHED
@@ -222,13 +222,15 @@ class Index:
         self._add(batch)
         return whole
 
-    def _write(self, entries: Sequence[Entry], gone: Sequence[str] = (), stamp: str = "") -> None:
+    def _write(self, entries: Sequence[Entry], gone: Sequence[str] = (), stamp: str = "", tidy: bool = False) -> None:
         if not (entries or gone or stamp):
             return
         with self._writing():
             self._remove([*gone, *(name for name, _, _ in entries)])
             self._add(entries)
             self._note("stamp", stamp)
+            if tidy:
+                self.words.tidy(self.database)
 
     def _remove(self, names: Iterable[str]) -> None:
         for name in names:

@@ -53,6 +53,10 @@ class Tantivy(Words):
             self._writer.delete_documents_by_term("id", number)
 
     @override
+    def tidy(self, database: sqlite3.Connection) -> None:
+        pass  # it merges what it wrote by itself
+
+    @override
     def commit(self) -> None:
         if self._open_writer is not None:
             writer, self._open_writer = self._open_writer, None

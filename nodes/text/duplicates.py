@@ -8,8 +8,9 @@ capitalised word, each "not". Without this guard contradictions are deleted: of 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 
-from nodes.text.tokens import LONGEST, read
+from nodes.text.tokens import LONGEST, READINGS_KEPT, read
 from state.evidence import Finding
 
 ALIKE = 90.0
@@ -53,6 +54,7 @@ def values(text: str) -> Values:
     return tuple(token for token in _TOKEN.findall(text[:LONGEST]) if _tells(token))
 
 
+@lru_cache(maxsize=READINGS_KEPT)
 def _marks(text: str) -> Values:
     """The values that are quickly read; they differ in most passages that are no copies."""
     return tuple(_QUICK.findall(text[:LONGEST]))

@@ -7,10 +7,11 @@ is the father of the film's director", a person counts more who stands beside "d
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nodes.text.common import COMMON
 from nodes.text.named import names_in
-from nodes.text.tokens import folded, read, words
+from nodes.text.tokens import READINGS_KEPT, folded, read, words
 from state.evidence import Finding
 
 HEADS = 10
@@ -68,6 +69,7 @@ def heads(question: str, ranked: Sequence[tuple[float, Finding]]) -> list[Head]:
     ]
 
 
+@lru_cache(maxsize=READINGS_KEPT)
 def subject_of(title: str) -> str:
     """What a title stands for, folded: without what it adds in brackets. Empty when there is too little to find."""
     subject = folded(_BRACKETS.sub("", title[:300].rstrip()))
