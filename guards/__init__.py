@@ -1,5 +1,6 @@
 """Floor 2: what keeps a run in its limits: `graph = guard(build(), POLICY)`. No workflow's word, no vendor's SDK."""
 
+from guards.apart import apart
 from guards.attempt import remaining
 from guards.check import check
 from guards.clean import INPUT, OUTPUT, clean
@@ -27,6 +28,7 @@ __all__ = [
     "TimedOut",
     "Transient",
     "Unsafe",
+    "apart",
     "check",
     "clean",
     "closing",
