@@ -129,11 +129,6 @@ def strictest(call: Call, limit: str) -> int | None:
     return min((value for value in stated if value is not None), default=None)
 
 
-def seconds_left(call: Call) -> float:
-    """Seconds until the call's attempt must end."""
-    return max(0.0, call.attempt.deadline - time.monotonic())
-
-
 def _check_open(call: Call) -> None:
     if not call.attempt.open:
         raise Permanent("the node's time is over; its late calls are not made")

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from guards.attempt import current_attempt
+from guards.attempt import Attempt, current_attempt
 from guards.breaker import LEASE_SECONDS, Breaker, Verdict, admitted, noted
-from guards.calls import Call, NotMade, Unreported, Usage, seconds_left
+from guards.calls import Call, NotMade, Unreported, Usage
 from guards.errors import CircuitOpen, RateLimited, TimedOut
 from guards.retry import is_transient, status_of
-from guards.stores import Rows, Store
+from guards.stores import Rows, Store, StoreDown
 from guards.stores.chosen import STORES_KEPT, store
 
 log = logging.getLogger("interlock")
@@ -134,13 +134,13 @@ class BreakerGate:
         limits = call.attempt.scope.policy.breaker
         if limits is not None:
             found = circuits()
-            self._passed[call] = found, await found.enter(_key(call), _what(call), limits, seconds_left(call) + 1)
+            self._passed[call] = found, await found.enter(_key(call), _what(call), limits, call.attempt.left() + 1)
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
         """Tell the circuit how it ended."""
         if call in self._passed:
             found, passed = self._passed.pop(call)
-            found.note(passed, _verdict(call, error, passed.limits))
+            found.note(passed, _verdict(call.attempt, error, call.began, passed.limits))
 
 
 class ShutGate:
@@ -156,28 +156,30 @@ class ShutGate:
 
 
 def verdict(error: BaseException | None) -> Verdict:
-    """Whether a call's end speaks against the other side. An error may say itself whose fault it was: `theirs`."""
+    """Whether a call's end speaks against the other side.
+
+    An error may say it itself: `theirs` is True when the fault is on the other side, False when that side did answer.
+    """
     if error is None:
         return "ok"
-    theirs = getattr(error, "theirs", None)
-    if isinstance(theirs, bool):
-        return "failed" if theirs else "unknown"
-    status = status_of(error)
-    if status is not None:
-        return "failed" if status == 408 or status >= 500 else "ok"
-    ours = isinstance(error, (RateLimited, TimedOut))
+    theirs, status = getattr(error, "theirs", None), status_of(error)
+    if theirs is None and status is not None:
+        theirs = status == 408 or status >= 500
+    if theirs is not None:
+        return "failed" if theirs else "ok"
+    ours = isinstance(error, (RateLimited, TimedOut, StoreDown))
     return "failed" if is_transient(error) and not ours else "unknown"
 
 
-def _verdict(call: Call, error: BaseException | None, limits: Breaker) -> Verdict:
+def _verdict(attempt: Attempt | None, error: BaseException | None, began: float, limits: Breaker) -> Verdict:
     """The same, where our own time-out may have cut the call off: that counts when the call had a fair time."""
     said: Verdict = "unknown" if isinstance(error, NotMade) else verdict(error)
-    if error is None or status_of(error) is not None or seconds_left(call) > MOMENT:
+    if attempt is None or error is None or status_of(error) is not None or attempt.left() > MOMENT:
         return said
     if said != "failed" and not isinstance(error, (Unreported, asyncio.CancelledError)):
         return said
-    fair = min(limits.slow, call.attempt.seconds / 2)
-    return "failed" if call.began and time.monotonic() - call.began >= fair else "unknown"
+    fair = min(limits.slow, attempt.seconds / 2)
+    return "failed" if began and time.monotonic() - began >= fair else "unknown"
 
 
 def _key(call: Call) -> str:
@@ -204,11 +206,15 @@ async def watching(key: str, what: str) -> AsyncIterator[None]:
     if limits is None:
         yield
         return
-    left = LEASE_SECONDS if attempt is None else attempt.deadline - time.monotonic()
-    passed = await found.enter(key, what, limits, left + 1)
+    left, began = LEASE_SECONDS if attempt is None else attempt.left(), time.monotonic()
+    try:
+        passed = await found.enter(key, what, limits, left + 1)
+    except StoreDown:  # nothing is known then, and a source costs no money
+        yield
+        return
     try:
         yield
     except BaseException as error:
-        found.note(passed, verdict(error))
+        found.note(passed, _verdict(attempt, error, began, limits))
         raise
     found.note(passed, "ok")

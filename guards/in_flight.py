@@ -8,7 +8,7 @@ against its attempt's time-out. Not covered: other processes.
 import threading
 from collections import Counter, defaultdict
 
-from guards.calls import Call, Usage, seconds_left, strictest
+from guards.calls import Call, Usage, strictest
 from guards.line import Line
 
 
@@ -30,7 +30,7 @@ class InFlightGate:
         place = line.join(None)
         try:
             while line.ahead(place) or not self._take(call.provider, most):
-                await place.wait(seconds_left(call))
+                await place.wait(call.attempt.left())
         finally:
             line.leave(place)
 

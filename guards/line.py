@@ -54,7 +54,7 @@ class Line(Generic[Need]):
     def leave(self, place: Place[Need]) -> None:
         """Give a place up; the first one of the others is called."""
         with self._lock:
-            self._places.remove(place)
+            self._places = [other for other in self._places if other is not place]
         self.call_first()
 
     def ahead(self, place: Place[Need]) -> list[Need]:

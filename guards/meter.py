@@ -5,8 +5,10 @@ author who forgot about limits. A cancelled call that was not streamed fires no 
 gates for it when the attempt ends.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
@@ -45,7 +47,7 @@ class Meter(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The provider answered and said what it used, or did not say it."""
-        _leave(run_id, None, _usage(response))
+        _leave(run_id, None, _usage(response), _headers(response))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The call failed."""
@@ -58,7 +60,7 @@ class Meter(BaseCallbackHandler):
         if attempt is None:
             return _unguarded()
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        return enter(Call("tool", name, name, attempt, key=run_id), GATES)
+        return enter(Call("tool", name, _described(serialized), attempt, key=run_id), GATES)
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool answered."""
@@ -67,6 +69,11 @@ class Meter(BaseCallbackHandler):
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool failed."""
         _leave(run_id, error, None)
+
+
+def _described(serialized: Any) -> str:
+    """What tells two tools of the same name apart."""
+    return f"{crc32(str((serialized or {}).get('description') or '').encode()):08x}"
 
 
 def _enter_model(serialized: Any, messages: list[Any], run_id: UUID, kwargs: dict[str, Any]) -> Work:
@@ -101,10 +108,13 @@ def _model_call(attempt: Attempt, serialized: Any, messages: list[Any], run_id: 
     )
 
 
-def _leave(run_id: UUID, error: BaseException | None, usage: Usage | None) -> None:
+def _leave(
+    run_id: UUID, error: BaseException | None, usage: Usage | None, headers: Mapping[str, str] | None = None
+) -> None:
     attempt = current_attempt.get()
     call = attempt.calls.pop(run_id, None) if attempt is not None else None
     if call is not None:
+        call.headers = headers or {}
         leave(call, error, usage)
 
 
@@ -114,6 +124,15 @@ def _usage(response: LLMResult) -> Usage | None:
             found = getattr(getattr(generation, "message", None), "usage_metadata", None)
             if found:
                 return int(found.get("input_tokens", 0)), int(found.get("output_tokens", 0))
+    return None
+
+
+def _headers(response: LLMResult) -> Mapping[str, str] | None:
+    """The reply's headers, where the model was told to keep them."""
+    for generation in response.generations[:1]:
+        metadata = getattr(getattr(generation[0], "message", None), "response_metadata", None) if generation else None
+        found = (metadata or {}).get("headers")
+        return found if isinstance(found, Mapping) else None
     return None
 
 

@@ -15,7 +15,8 @@ def provider_key(server: str, secret: str) -> str:
         secret: The API key.
     """
     digest = blake2b(secret.encode(), digest_size=6, person=b"interlock-rate").hexdigest()
-    return f"{(urlsplit(server).netloc or server).rpartition('@')[2].lower()}#{digest}"
+    place = (urlsplit(server).netloc or server).rpartition("@")[2].lower()
+    return f"{place.removesuffix(':443').removesuffix(':80')}#{digest}"
 
 
 def provider_of(serialized: Mapping[str, Any] | None, metadata: Mapping[str, Any]) -> str:

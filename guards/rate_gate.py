@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from guards.calls import Call, NotMade, Usage, seconds_left, strictest
+from guards.calls import Call, NotMade, Usage, strictest
 from guards.errors import RateLimited
 from guards.line import Line, Place
 from guards.rate import Ask, Rate, Turn, corrected, speaks, taken, told, turn
@@ -54,7 +54,7 @@ class RateGate:
             return
         tokens = call.input_tokens + call.output_tokens
         ask = Ask(1, tokens if rate.tokens is None else min(tokens, rate.tokens))
-        line, end = self._lines[call.provider], self._clock() + seconds_left(call)
+        line, end = self._lines[call.provider], self._clock() + call.attempt.left()
         place = line.join(ask)
         try:
             self._taken[call] = ask, await self._pass(call.provider, place, rate, end)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from guards.errors import Permanent, Transient
 from guards.prices import price_of
+from guards.provider import provider_key
 from state.research import Context
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def name_for(role: str, context: Context | None) -> str:
 def model_for(role: str, context: Context | None) -> "BaseChatModel | None":
     """A fresh model for one task of a role; None when there is none or the mode is extractive.
 
-    Its metadata carries `interlock_price` where the price is stated, for the guard's ledger.
+    Its metadata carries, for the guards, `interlock_provider`, the key that its calls count against, and
+    `interlock_price` where the price is stated.
 
     Raises:
         Permanent: The mode is "model" and nothing is configured, or INTERLOCK_PRICE is not two numbers.
@@ -66,14 +68,16 @@ def model_for(role: str, context: Context | None) -> "BaseChatModel | None":
         return None
     from nodes.chat import chat
 
-    price = stated_price()
+    price, server = stated_price(), os.environ.get("OPENAI_BASE_URL") or None
+    key = os.environ.get("OPENAI_API_KEY") or NO_KEY
+    whose = {"interlock_role": role, "interlock_provider": provider_key(server or "openai", key)}
     return chat(
         name_for(role, context),
-        key=os.environ.get("OPENAI_API_KEY") or NO_KEY,
-        base_url=os.environ.get("OPENAI_BASE_URL") or None,
+        key=key,
+        base_url=server,
         temperature=(context or Context()).temperature,
         max_completion_tokens=REPLY_TOKENS.get(role, 1_000),
-        metadata={"interlock_role": role, **({"interlock_price": price} if price else {})},
+        metadata=whose | ({"interlock_price": price} if price else {}),
     )
 
 

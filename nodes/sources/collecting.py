@@ -8,14 +8,17 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from typing_extensions import TypedDict
 
 from guards import Permanent
 from guards.attempt import current_attempt
+from guards.circuits import watching
 from guards.clean import scan
+from guards.errors import CircuitOpen
 from nodes.sources.text import Hit
 from state.evidence import Collected, Finding, Kind, Source
 from state.guarded import Status
@@ -42,11 +45,13 @@ class Lost(Permanent):
     Args:
         reason: One line: what is wrong and what to do.
         status: How it counts.
+        theirs: For its circuit breaker: the place is down (True), or it did answer (False).
     """
 
-    def __init__(self, reason: str, status: Status = "failed") -> None:
+    def __init__(self, reason: str, status: Status = "failed", theirs: bool | None = None) -> None:
         super().__init__(reason)
         self.status = status
+        self.theirs = theirs
 
 
 @dataclass
@@ -118,12 +123,33 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
 
 
 def in_thread(look: Callable[[str, Sequence[str]], Found]) -> Look:
-    """A look that blocks, done in a thread; it asks `going_on` now and then and ends when the answer is no."""
+    """A look at a file or folder, which blocks, done in a thread and behind a circuit breaker.
+
+    It asks `going_on` now and then and ends when the answer is no.
+    """
 
     async def aside(place: str, queries: Sequence[str]) -> Found:
-        return await asyncio.to_thread(look, place, queries)
+        async with watched(f"'{place}'"):
+            return await asyncio.to_thread(look, place, queries)
 
     return aside
+
+
+@asynccontextmanager
+async def watched(what: str) -> AsyncIterator[None]:
+    """A circuit breaker around one request to a place (guide: C5).
+
+    Args:
+        what: The place, such as "host 'example.org'"; it names the circuit.
+
+    Raises:
+        Lost: It failed too often just now and is not asked: status "refused".
+    """
+    try:
+        async with watching(f"source {what}", what):
+            yield
+    except CircuitOpen as error:
+        raise Lost(str(error), "refused") from None
 
 
 def time_left() -> float:

@@ -73,9 +73,10 @@ async def fetch(url: str, kinds: Sequence[str] = TEXTS, seconds: float = PAGE_SE
         async with asyncio.timeout(seconds):
             return await _follow(url.strip(), kinds)
     except TimeoutError:
-        raise Lost(f"no whole answer within {seconds:.3g} s: try again later", "timed out") from None
+        fair = True if seconds >= PAGE_SECONDS / 2 else None
+        raise Lost(f"no whole answer within {seconds:.3g} s: try again later", "timed out", theirs=fair) from None
     except httpx2.HTTPError as error:
-        raise Lost(_why(error)) from None
+        raise Lost(_why(error), theirs=True) from None
     except (httpx2.InvalidURL, ValueError):
         raise _no_url() from None
 
@@ -193,7 +194,8 @@ def _netloc(host: str, port: int | None) -> str:
 async def _page(reply: "httpx2.Response", url: str, kinds: Sequence[str]) -> Page:
     if reply.status_code != 200:
         cure = _CURES.get(reply.status_code, "try again later" if reply.status_code >= 500 else "check the address")
-        raise Lost(f"the server answered HTTP {reply.status_code}: {cure}")
+        down = reply.status_code >= 500
+        raise Lost(f"the server answered HTTP {reply.status_code}: {cure}", theirs=down)
     kind, _, rest = reply.headers.get("content-type", "").lower().partition(";")
     if kind.strip() not in kinds:
         raise Lost(f"content of the type '{kind.strip()[:60] or 'none'}' is not read: name another page", "refused")

@@ -34,7 +34,7 @@ def lost(error: sqlite3.Error) -> Lost:
     """What is wrong with a database, and what to do."""
     text = str(error)
     if "locked" in text or "busy" in text:
-        return Lost("it is locked by another program: close that one, or copy the file", "timed out")
+        return Lost("it is locked by another program: close that one, or copy the file", "timed out", theirs=True)
     if "interrupted" in text:
         return Lost("the time was over before it was read: ask again", "timed out")
     if "too big" in text:

@@ -14,6 +14,7 @@ from nodes.sources.collecting import (
     collect,
     finding,
     time_left,
+    watched,
 )
 from nodes.sources.fetch import JSON, PAGE_SECONDS, Page, fetch
 from nodes.sources.html import from_html
@@ -57,7 +58,7 @@ async def web(state: Asked) -> Collecting:
 
 
 async def _read(url: str, limit: asyncio.Semaphore) -> Document:
-    async with limit:
+    async with limit, watched(f"host '{_host(url)}'"):
         page = await fetch(url, seconds=min(PAGE_SECONDS, time_left()))
     return await asyncio.to_thread(_document, page)
 
@@ -101,7 +102,7 @@ async def _search(endpoint: str, queries: Sequence[str], limit: asyncio.Semaphor
 async def _results(endpoint: str, query: str, limit: asyncio.Semaphore) -> list[Result]:
     base = endpoint.rstrip("/").removesuffix("/search")
     url = f"{base}/search?{urlencode({'q': query[:QUERY_CHARACTERS], 'format': 'json'})}"
-    async with limit:
+    async with limit, watched(f"search endpoint '{_host(base)}'"):
         page = await fetch(url, JSON, min(PAGE_SECONDS, time_left()))
     try:
         results = json.loads(page.data)["results"]
@@ -161,6 +162,14 @@ def _hit(page: Document, score: int, first: int, last: int) -> Hit:
 
 def _unread(url: str, why: Lost) -> Source:
     return Source(id=url, kind="web", place=url, status=why.status, reason=str(why))
+
+
+def _host(url: str) -> str:
+    """Where a URL leads, for its circuit; a wrong URL is refused later and says nothing about a host."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
 
 
 def _text(value: object) -> str:
