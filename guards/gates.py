@@ -10,5 +10,4 @@ from guards.ledger import LedgerGate
 from guards.rate_gate import RateGate
 from guards.stores.chosen import store
 
-RATES = RateGate(store)
-GATES: tuple[Gate, ...] = (ShutGate(), RATES, InFlightGate(), BreakerGate(), LedgerGate())
+GATES: tuple[Gate, ...] = (ShutGate(), RateGate(store), InFlightGate(), BreakerGate(), LedgerGate())

@@ -5,7 +5,6 @@ author who forgot about limits. A cancelled call that was not streamed fires no 
 gates for it when the attempt ends.
 """
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -47,7 +46,7 @@ class Meter(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The provider answered and said what it used, or did not say it."""
-        _leave(run_id, None, _usage(response), _headers(response))
+        _leave(run_id, None, _usage(response))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The call failed."""
@@ -108,13 +107,10 @@ def _model_call(attempt: Attempt, serialized: Any, messages: list[Any], run_id: 
     )
 
 
-def _leave(
-    run_id: UUID, error: BaseException | None, usage: Usage | None, headers: Mapping[str, str] | None = None
-) -> None:
+def _leave(run_id: UUID, error: BaseException | None, usage: Usage | None) -> None:
     attempt = current_attempt.get()
     call = attempt.calls.pop(run_id, None) if attempt is not None else None
     if call is not None:
-        call.headers = headers or {}
         leave(call, error, usage)
 
 
@@ -124,15 +120,6 @@ def _usage(response: LLMResult) -> Usage | None:
             found = getattr(getattr(generation, "message", None), "usage_metadata", None)
             if found:
                 return int(found.get("input_tokens", 0)), int(found.get("output_tokens", 0))
-    return None
-
-
-def _headers(response: LLMResult) -> Mapping[str, str] | None:
-    """The reply's headers, where the model was told to keep them."""
-    for generation in response.generations[:1]:
-        metadata = getattr(getattr(generation[0], "message", None), "response_metadata", None) if generation else None
-        found = (metadata or {}).get("headers")
-        return found if isinstance(found, Mapping) else None
     return None
 
 

@@ -65,7 +65,7 @@ class RateGate:
         """Put what was used in the place of what was reserved, and hear what the provider said."""
         if call.kind != "model":
             return
-        self.hear(call.provider, call.headers or _headers(error), 200 if error is None else status_of(error) or 0)
+        self.hear(call.provider, call.headers or _headers(error), status_of(call.outcome or error) or 0)
         ask, at = self._taken.pop(call, (NOTHING, 0.0))
         used = NOTHING if isinstance(error, NotMade) else ask if usage is None else Ask(1, sum(usage))
         if used != ask:
@@ -74,7 +74,7 @@ class RateGate:
             self._lines[call.provider].call_first()
 
     def hear(self, provider: str, headers: Mapping[str, str], status: int) -> None:
-        """Obey what a provider's reply says of its limits; model clients may call it for every reply.
+        """Obey what a provider's reply says of its limits.
 
         Args:
             provider: As `provider_key` names it.

@@ -78,8 +78,8 @@ def _error(state: Any) -> BaseException:
     return state.outcome.exception()  # type: ignore[no-any-return]
 
 
-def status_of(error: BaseException) -> int | None:
-    """The HTTP status that an error carries."""
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status that an error carries, if it does."""
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 

@@ -9,8 +9,6 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 
-from guards.gates import RATES
-from guards.provider import provider_key
 from nodes.chat_errors import ModelRefused
 
 REPLY_BYTES = 1_500_000
@@ -57,25 +55,15 @@ def _tls() -> Any:
 
 
 class PerLoop(httpx2.AsyncBaseTransport):
-    """Sends each request through the client of the loop it is made in, and bounds the reply's size.
-
-    What a reply says of the provider's rate limits is told to the guard.
-    """
+    """Sends each request through the client of the loop it is made in, and bounds the reply's size."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; its body comes as a bounded stream."""
         client = await client_of_this_loop()
         request.headers["Accept-Encoding"] = "identity"
         response = await client.send(request, stream=True)
-        RATES.hear(_provider(request), response.headers, response.status_code)
         response.stream = Bounded(response.stream)
         return response
-
-
-def _provider(request: httpx2.Request) -> str:
-    """The key that a request counts against, named as `model_for` names it."""
-    server = "openai" if request.url.host == "api.openai.com" else str(request.url)
-    return provider_key(server, request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
 class Bounded(httpx2.AsyncByteStream):
