@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from model_server import KEY, ModelServer
+from postgres_kit import emptied, postgres, programs
 
 OURS = ("OPENAI_", "INTERLOCK_", "LANGSMITH_", "LANGCHAIN_")
 
@@ -34,3 +35,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
         monkeypatch.setenv("OPENAI_BASE_URL", running.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A running PostgreSQL server, for all tests that need one."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL: neither the wheel pgserver nor Debian's package is installed")
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """What INTERLOCK_STORE says in every process of a test."""
+    if request.param == "postgres":
+        return emptied(request.getfixturevalue("postgres_url"))
+    return str(tmp_path / "shared.sqlite")

@@ -58,6 +58,15 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+def emptied(url: str) -> str:
+    """The server, without the rows of another test."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("DROP TABLE IF EXISTS interlock_rows")
+    return url
+
+
 def _readable(found: Path, folder: Path) -> Path:
     """The programs where another user may read them: the environment that they are in may be root's alone."""
     if found.is_relative_to("/usr"):

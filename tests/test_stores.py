@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from forks import Fork
 from kit import LOOSE
-from postgres_kit import postgres, programs
+from postgres_kit import emptied
 
 from guards.stores import CannotOpen, Row, Rows, Store, StoreDown, queued
 from guards.stores.chosen import close_stores, store
@@ -24,39 +24,14 @@ from guards.stores.sqlite import sqlite_store
 MANY = 40
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    if programs() is None:
-        pytest.skip("no PostgreSQL: neither the wheel pgserver nor Debian's package is installed")
-    with postgres() as url:
-        yield url
-
-
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "postgres":
-        made: Store = postgres_store(fresh(request.getfixturevalue("postgres_url")))
+        made: Store = postgres_store(emptied(request.getfixturevalue("postgres_url")))
     else:
         made = MemoryStore() if request.param == "memory" else sqlite_store(tmp_path / "books.sqlite")
     yield made
     made.close()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """What INTERLOCK_STORE says in every process of a test."""
-    if request.param == "postgres":
-        return fresh(request.getfixturevalue("postgres_url"))
-    return str(tmp_path / "shared.sqlite")
-
-
-def fresh(url: str) -> str:
-    """The server, without the rows of another test."""
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as database:
-        database.execute("DROP TABLE IF EXISTS interlock_rows")
-    return url
 
 
 def one_more(rows: Rows) -> Rows:
@@ -209,7 +184,7 @@ async def test_a_file_that_is_damaged_or_not_ours_is_left_alone(tmp_path: Path, 
 async def test_a_connection_that_was_lost_is_made_again(postgres_url: str) -> None:
     import psycopg
 
-    books = postgres_store(fresh(postgres_url))
+    books = postgres_store(emptied(postgres_url))
     await books.change(["a"], one_more)
     with psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
