@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.table import Row, show
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-MEASURES = ("start", "width", "guard_cost", "memory", "indexing")
+MEASURES = ("start", "width", "guard_cost", "memory", "indexing", "ledger_cost")
 LIBRARIES = ("langgraph", "langchain-core", "pydantic")
 
 

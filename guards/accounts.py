@@ -3,37 +3,63 @@
 An account is `{spent, held}`; a hold is `{of: {account: amount}, until}`. Everything here is a pure function of rows.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from guards.amount import NOTHING, Amount
 from guards.errors import LimitReached
 from guards.limits import Limits
+from guards.prices import Price
 from guards.stores import Row, Rows
 
 HOLD = "hold:"
 
 
-@dataclass
-class Account:
+class Held(NamedTuple):
+    """A limit on an account.
+
+    Attributes:
+        limits: What is allowed.
+        window: Whose it is, for the error.
+        cure: What to do when it is reached; LIMIT stands for the limit, TIME for the end of the window.
+        end: The end of the window, in seconds since the epoch.
+    """
+
+    limits: Limits
+    window: str = ""
+    cure: str = ""
+    end: float = 0.0
+
+    def check(self, after: Amount) -> None:
+        """Raise `LimitReached` when an amount passes it."""
+        if (passed := self.limits.passed(after)) is not None:
+            name, used, allowed = passed
+            at = time.strftime("%H:%M UTC", time.gmtime(self.end))
+            raise LimitReached(name, used, allowed, self.cure.replace("LIMIT", name).replace("TIME", at), self.window)
+
+
+class Account(NamedTuple):
     """One sum that a call counts in.
 
     Attributes:
         key: Its row.
         most: What the call may add to it at most.
+        price: What a token costs there.
         until: When its history may go, in seconds since the epoch.
         known: What the run's record says is spent already; more than the row's when the run went on elsewhere.
-        limits: What holds it, each with its name for the error and the cure, in which LIMIT stands for the limit.
+        limits: What holds it.
     """
 
     key: str
     most: Amount
+    price: Price | None
     until: float
     known: Amount = NOTHING
-    limits: list[tuple[Limits, str, str]] = field(default_factory=list)
+    limits: Sequence[Held] = ()
 
 
-def reserving(hold: str, accounts: list[Account], lease: float) -> Callable[[Rows], Rows]:
+def reserving(hold: str, accounts: Sequence[Account], lease: float) -> Callable[[Rows], Rows]:
     """Set the call's most aside in every account, or in none.
 
     Raises:
@@ -64,13 +90,6 @@ def settling(hold: str, actual: Mapping[str, Amount] | None) -> Callable[[Rows],
     return decide
 
 
-def check(after: Amount, limits: Limits, window: str, cure: str) -> None:
-    """Raise `LimitReached` when an amount passes a limit."""
-    if (passed := limits.passed(after)) is not None:
-        name, used, allowed = passed
-        raise LimitReached(name, used, allowed, cure.replace("LIMIT", name), window)
-
-
 def spent_of(row: Row | None) -> Amount:
     """What is settled in an account."""
     return NOTHING if row is None else Amount(*row["spent"])
@@ -83,6 +102,6 @@ def held_of(row: Row | None) -> Amount:
 
 def _with(account: Account, row: Row | None) -> Row:
     spent, held = spent_of(row).at_least(account.known), held_of(row).plus(account.most)
-    for limits, window, cure in account.limits:
-        check(spent.plus(held), limits, window, cure)
+    for limit in account.limits:
+        limit.check(spent.plus(held))
     return {"spent": spent, "held": held, "until": account.until}

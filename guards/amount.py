@@ -1,7 +1,7 @@
 """Amount: what is used or set aside, in whole units, so that sums stay exact whatever is added and taken back."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from state.guarded import Spent
@@ -19,17 +19,21 @@ class Amount(NamedTuple):
     tool_calls: int = 0
     milliseconds: int = 0
 
-    def plus(self, more: Iterable[int]) -> "Amount":
+    def plus(self, more: Sequence[int]) -> "Amount":
         """The sum."""
-        return Amount(*(a + b for a, b in zip(self, more, strict=True)))
+        a, b, c, d, e, f = self
+        g, h, i, j, k, m = more
+        return Amount(a + g, b + h, c + i, d + j, e + k, f + m)
 
-    def minus(self, less: Iterable[int]) -> "Amount":
+    def minus(self, less: Sequence[int]) -> "Amount":
         """The difference."""
-        return Amount(*(a - b for a, b in zip(self, less, strict=True)))
+        a, b, c, d, e, f = self
+        g, h, i, j, k, m = less
+        return Amount(a - g, b - h, c - i, d - j, e - k, f - m)
 
-    def at_least(self, other: Iterable[int]) -> "Amount":
+    def at_least(self, other: "Amount") -> "Amount":
         """The larger of both, unit by unit."""
-        return Amount(*map(max, self, other))
+        return Amount(*map(max, self, other)) if other is not NOTHING else self
 
     def spent(self) -> Spent:
         """As the run's record tells it; there `seconds` is the time since the run began, not this time."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guards import LimitReached, Limits, Policy
-from guards.accounts import Account, held_of, reserving, settling, spent_of
+from guards.accounts import Account, Held, held_of, reserving, settling, spent_of
 from guards.amount import NOTHING, Amount, money, of_spent
 from guards.attempt import Attempt
 from guards.calls import Call, NotMade, enter, leave, leave_open_calls
@@ -133,7 +133,7 @@ async def test_a_call_that_was_not_made_costs_nothing_and_an_error_reply_costs_a
 def test_used_plus_held_never_passes_the_limit(calls: list[tuple[int, int, bool]], allowed: int) -> None:
     row: dict[str, Any] | None = None
     for most, used, settles in calls:
-        account = Account("a", Amount(1, most), 0.0, limits=[(Limits(tokens=allowed), "", "")])
+        account = Account("a", Amount(1, most), None, 0.0, limits=[Held(Limits(tokens=allowed))])
         try:
             rows = reserving("h", [account], 1.0)({"a": row, "h": None})
         except LimitReached:
