@@ -162,6 +162,14 @@ async def left(policy: "Policy", tenant: str = "") -> list[tuple[str, str, float
     ]
 
 
+async def used() -> tuple[Spent, Spent]:
+    """What all runs of the store have used, or may still use, in this hour and in this day."""
+    hour, day = (window.key for window in windows_of([], "", NOTHING, None, time.time()))
+    rows = await store().change([hour, day], dict)
+    taken = [spent_of(rows[key]).plus(held_of(rows[key])).spent() for key in (hour, day)]
+    return taken[0], taken[1]
+
+
 async def _charge(books: Store, holds: Rows) -> None:
     for hold, row in holds.items():
         if row is not None:

@@ -1,7 +1,9 @@
 """Prices of model calls, USD per million tokens: stated ones first, then the `genai-prices` table."""
 
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
+from typing import Any
 
 Price = tuple[float, float]
 
@@ -31,3 +33,18 @@ def _from_table(model: str) -> Price | None:
     except LookupError:
         return None
     return float(million_in), float(million_out)
+
+
+def table_date() -> date:
+    """The newest change of a price that the table knows of; what changed later has to be stated."""
+    from genai_prices.data import providers
+
+    today = date.today()
+    starts = (_starts(model) for provider in providers for model in provider.models)
+    return max((start for found in starts for start in found if start <= today), default=date.min)
+
+
+def _starts(model: Any) -> list[date]:
+    dated = [*(model.prices if isinstance(model.prices, list) else ()), *(getattr(model, "price_variants", None) or ())]
+    found = (getattr(entry.constraint, "start_date", None) for entry in dated)
+    return [start for start in found if start is not None]

@@ -22,14 +22,16 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _look(as_json: bool) -> int:
+    from guards.prices import table_date
     from interlock.costs import costs
     from interlock.looks import findings
 
     found, choices = await findings(), costs()
+    heading = f"What one research run costs, in USD (prices with changes up to {table_date()}):"
     if as_json:
         put(json.dumps({"findings": [asdict(one) for one in found], "costs": [asdict(one) for one in choices]}))
     else:
-        put("\n".join([*map(_found, found), "", "What one research run costs, in USD:", *map(_cost, choices)]))
+        put("\n".join([*map(_found, found), "", heading, *map(_cost, choices)]))
     return FAULT if any(one.state == "broken" for one in found) else 0
 
 

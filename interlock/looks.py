@@ -32,7 +32,7 @@ class Finding:
 async def findings() -> list[Finding]:
     """Everything; a look that fails is a finding too."""
     found = [_safely(what, look) for what, look in LOOKS.items()]
-    return found + list(await asyncio.gather(_model_server(), _tracing()))
+    return found + list(await asyncio.gather(_ledger(), _model_server(), _tracing()))
 
 
 def _safely(what: str, look: Callable[[], tuple[bool | None, str, str]]) -> Finding:
@@ -123,6 +123,13 @@ def _model() -> tuple[bool | None, str, str]:
     return True, f"{named} for every role ({', '.join(ROLES)}); {key}", ""
 
 
+def _prices() -> tuple[bool | None, str, str]:
+    from guards.prices import table_date
+
+    text = f"genai-prices {_version('genai-prices')}, with changes up to {table_date()}"
+    return True, f"{text}; a price in Policy(prices=...) or INTERLOCK_PRICE goes before it", ""
+
+
 def _loopback() -> tuple[bool | None, str, str]:
     if os.environ.get("INTERLOCK_ALLOW_LOOPBACK") == "1":
         return True, "this machine's own addresses are open to --url and --search; other private ones are not", ""
@@ -137,7 +144,21 @@ LOOKS: Final[Mapping[str, Callable[[], tuple[bool | None, str, str]]]] = {
     "large folders": _large,
     "own addresses": _loopback,
     "language model": _model,
+    "price table": _prices,
 }
+
+
+async def _ledger() -> Finding:
+    from guards.ledger import used
+    from guards.stores import StoreDown
+    from guards.stores.chosen import store_name
+
+    try:
+        hour, day = await used()
+    except StoreDown as error:
+        return Finding("ledger", "broken", store_name(), str(error))
+    text = f"this hour {hour.calls} calls and {hour.dollars:.4f} USD, today {day.calls} and {day.dollars:.4f}"
+    return Finding("ledger", "ok", f"{store_name()}; {text}")
 
 
 async def _model_server() -> Finding:

@@ -1,9 +1,11 @@
 """Doctor: what is configured, what is missing, what it costs; never a key, never a byte to anybody."""
 
 import json
+import re
 import socket
 import sqlite3
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,21 @@ def test_text_says_the_same_for_people(capfd: pytest.CaptureFixture[str]) -> Non
     out = capfd.readouterr().out
     assert "data folder" in out and "MB free" in out
     assert "gpt-4o-mini" in out and "at most 1.00" in out
+
+
+def test_prices_are_shown_with_their_date(doctor: Doctor, capfd: pytest.CaptureFixture[str]) -> None:
+    _, found, _ = doctor()
+    dated = re.search(r"up to (\d{4}-\d\d-\d\d)", found["price table"]["text"])
+    assert dated and dated[1] >= "2026-10-12" and date.fromisoformat(dated[1]) <= date.today()
+    main(["doctor"])
+    assert f"in USD (prices with changes up to {dated[1]})" in capfd.readouterr().out
+
+
+def test_the_ledgers_store_is_told_without_its_password(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "today 0 and 0.0000" in doctor()[1]["ledger"]["text"]
+    monkeypatch.setenv("INTERLOCK_STORE", f"postgresql://user:{SECRET}@127.0.0.1:1/x")
+    code, found, _ = doctor()
+    assert code == 1 and found["ledger"]["text"] == "PostgreSQL at 127.0.0.1"
 
 
 def test_a_key_is_told_to_be_there_and_never_shown(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

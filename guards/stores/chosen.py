@@ -19,6 +19,7 @@ from guards.stores.queued import Database, QueuedStore
 log = logging.getLogger("interlock")
 
 FILE = "ledger.sqlite"
+POSTGRES = ("postgresql://", "postgres://")
 STORES_KEPT = 8
 
 _Chosen = tuple[int, str, str]
@@ -32,6 +33,16 @@ def store() -> Store:
     """The store of this process; nothing is opened before its first use."""
     chosen = os.getpid(), os.environ.get("INTERLOCK_STORE", ""), os.environ.get("INTERLOCK_DATA", "")
     return _stores.get(chosen) or _made(chosen)
+
+
+def store_name() -> str:
+    """Which store it is, for people: no user and no password is in it."""
+    name = os.environ.get("INTERLOCK_STORE", "")
+    if name.startswith(POSTGRES):
+        from urllib.parse import urlsplit
+
+        return f"PostgreSQL at {urlsplit(name).hostname or 'a local socket'}"
+    return name if name == "memory" else f"SQLite at {name}" if name else "SQLite in the data folder"
 
 
 def close_stores() -> None:
@@ -55,7 +66,7 @@ def _store_of(name: str) -> Store:
         return OrMemory(QueuedStore(_default))
     if name == "memory":
         return MemoryStore()
-    if name.startswith(("postgresql://", "postgres://")):
+    if name.startswith(POSTGRES):
         from guards.stores.postgres import postgres_store
 
         return postgres_store(name)
