@@ -1,5 +1,7 @@
 """All measures at once: one table, recorded in `bench/RESULTS.md` with the machine; exit code 1 when a bar is missed.
 
+What happens to the same graph bare and guarded is recorded under it (`bench.faults`).
+
 `python -m bench [start width guard_cost memory indexing]`: the named ones alone are printed and not recorded.
 """
 
@@ -12,10 +14,12 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench import faults
 from bench.table import Row, show
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 MEASURES = ("start", "width", "guard_cost", "memory", "indexing", "ledger_cost")
+FAULTS = "## Bare against guarded on the same faults"
 LIBRARIES = ("langgraph", "langchain-core", "pydantic")
 
 
@@ -44,7 +48,10 @@ def main(names: list[str]) -> int:
     text = f"{machine()}\n\n{show(rows)}"
     print(text, flush=True)
     if not names:
-        RESULTS.write_text(f"# Results of `make bench`\n\n{text}\n", encoding="utf-8")
+        print("measuring faults ...", file=sys.stderr, flush=True)
+        table = faults.table()
+        print(f"\n{table}", flush=True)
+        RESULTS.write_text(f"# Results of `make bench`\n\n{text}\n\n{FAULTS}\n\n{table}\n", encoding="utf-8")
     return int(not all(row.passed for row in rows))
 
 
