@@ -20,7 +20,7 @@ BAR = 1.02
 FIRST, LAST = 100, 1000
 
 
-def _rss() -> int:
+def resident() -> int:
     """Resident KiB of this process."""
     gc.collect()
     return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(os.getpid())]))
@@ -38,7 +38,7 @@ async def _runs() -> tuple[int, int]:
     for number in range(1, LAST + 1):
         await graphs[number % 2].ainvoke({"question": f"question {number}", "collected": []})
         if number in (FIRST, LAST):
-            sizes.append(_rss())
+            sizes.append(resident())
     return sizes[0], sizes[1]
 
 
