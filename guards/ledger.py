@@ -72,7 +72,8 @@ class LedgerGate:
                 _settle(entry, dict.fromkeys(entry.keys, NOTHING))
             raise
         for link, account in entry.shares:
-            link.scope.used = spent_of(rows[account.key]).plus(held_of(rows[account.key]))
+            link.scope.known = spent_of(rows[account.key])
+            link.scope.used = link.scope.known.plus(held_of(rows[account.key]))
         self._entries[call] = entry
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:

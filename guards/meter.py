@@ -20,7 +20,7 @@ from guards.estimate import input_tokens, output_tokens
 from guards.gates import GATES
 from guards.hooks import Work, hook
 from guards.provider import provider_of
-from guards.requests import current_call, watch
+from guards.requests import expect
 
 
 class Meter(BaseCallbackHandler):
@@ -80,9 +80,8 @@ def _enter_model(serialized: Any, messages: list[Any], run_id: UUID, kwargs: dic
     attempt = current_attempt.get()
     if attempt is None:
         return _unguarded()
-    watch()
     call = _model_call(attempt, serialized, messages, run_id, kwargs)
-    current_call.set(call)
+    expect(call)
     return enter(call, GATES)
 
 

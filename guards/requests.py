@@ -20,11 +20,19 @@ from guards.hooks import finish
 LIBRARIES = ("httpx", "httpx2")
 FIRST_ERROR = 400
 
-current_call: ContextVar[Call | None] = ContextVar("interlock_call", default=None)
+_calls: ContextVar[tuple[Call, ...]] = ContextVar("interlock_calls", default=())
+"""The model calls that were begun in this context and may still be open."""
+
 _watched: set[str] = set()
 
 
-def watch() -> None:
+def expect(call: Call) -> None:
+    """The client that is called next, in this context, sends its requests for this call."""
+    _watch()
+    _calls.set((*(other for other in _calls.get() if other.entered), call))
+
+
+def _watch() -> None:
     """Watch the clients of the HTTP libraries that are loaded by now."""
     for name in LIBRARIES:
         if name not in _watched and (library := sys.modules.get(name)) is not None:
@@ -69,11 +77,15 @@ def _watched_sync(send: Any) -> Any:
 
 def _call_of(request: Any) -> Call | None:
     """The open model call that a request belongs to; a node may send others of its own meanwhile."""
-    call = current_call.get()
-    if call is None or not call.entered or request.method != "POST":
+    if request.method != "POST":
         return None
-    call.address = call.address or str(request.url)
-    return call if call.address == str(request.url) else None
+    address = str(request.url)
+    found = [call for call in _calls.get() if call.entered and call.address in ("", address)]
+    fresh = next((call for call in found if not call.address), None)
+    call = fresh or next((call for call in reversed(found) if call.outcome is not None), None)
+    if call is not None:
+        call.address = address
+    return call
 
 
 async def _again(call: Call) -> None:

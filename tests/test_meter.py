@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 
 from guards import Limits, Transient, fallback, gather, guard
 from guards.estimate import input_tokens, output_tokens
+from guards.stores.chosen import close_stores
 from guards.stores.memory import MemoryStore
 
 PRICED = LOOSE.but(prices={"gpt-4o-mini": (1.0, 1.0)}, timeout=10)
@@ -88,7 +90,12 @@ async def test_a_node_with_a_fallback_goes_on_without_the_model_when_the_money_i
     assert result["log"] == ["plain"] and result["run"].outcome == "partial" and not server.calls
 
 
-async def test_a_wide_fan_out_sends_no_more_than_the_budget(server: ModelServer) -> None:
+@pytest.mark.parametrize("kept", ["memory", "sqlite", "postgres"])
+async def test_a_wide_fan_out_sends_no_more_than_the_budget(
+    server: ModelServer, kept: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = request.getfixturevalue("postgres_url") if kept == "postgres" else str(tmp_path / "books.sqlite")
+    monkeypatch.setenv("INTERLOCK_STORE", "memory" if kept == "memory" else name)
     chat = model(server)
 
     async def worker(state: Any) -> Written:
@@ -103,6 +110,7 @@ async def test_a_wide_fan_out_sends_no_more_than_the_budget(server: ModelServer)
     result = await run(guard(graph, PRICED.but(calls=5)))
     assert len(server.calls) == 5 == result["run"].spent.calls
     assert result["log"].count("asked") == 5 and result["log"][-1] == "join"
+    close_stores()
 
 
 async def test_a_model_whose_price_nobody_knows_is_refused_with_the_cure(server: ModelServer) -> None:
@@ -200,6 +208,18 @@ async def test_another_request_of_the_same_node_is_no_call(server: ModelServer) 
         return {}
 
     assert (await run(guard(chain(node), PRICED)))["run"].spent.calls == 1
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_several_prompts_in_one_go_are_as_many_calls(server: ModelServer, sync: bool) -> None:
+    prompts = [[HumanMessage("hello")]] * 4
+
+    async def node(state: Log) -> Written:
+        chat = forgetful(server)
+        await (asyncio.to_thread(chat.generate, prompts) if sync else chat.agenerate(prompts))  # type: ignore[arg-type]
+        return {}
+
+    assert (await run(guard(chain(node), PRICED)))["run"].spent.calls == 4 == len(server.calls)
 
 
 @pytest.mark.parametrize("where", ["loop", "thread", "stream"])

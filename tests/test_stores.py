@@ -127,6 +127,21 @@ async def test_processes_lose_no_change(shared: str, monkeypatch: pytest.MonkeyP
     close_stores()
 
 
+async def test_memory_keeps_what_was_written_last_and_every_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guards.stores.memory.ROWS_KEPT", 10)
+    books = MemoryStore()
+    await books.change(["hold:a"], one_more)
+    for number in range(100):
+        await books.change([f"run:{number}", "hour:1"], one_more)
+    assert len(books._rows) <= 11
+    assert await read(books, "hold:a", "hour:1", "run:99", "run:1") == {
+        "hold:a": {"count": 1},
+        "hour:1": {"count": 100},
+        "run:99": {"count": 1},
+        "run:1": None,
+    }
+
+
 async def test_the_thread_of_a_store_ends_when_nobody_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queued, "IDLE_SECONDS", 0.01)
     books = sqlite_store(tmp_path / "books.sqlite")
