@@ -4,7 +4,6 @@ The run and every run around it, the task and the role in each; the clock hour, 
 runs of the store.
 """
 
-import itertools
 import time
 import uuid
 from collections.abc import Iterator
@@ -33,9 +32,6 @@ HOUR_KEPT = 2 * 86_400.0
 DAY_KEPT = 62 * 86_400.0
 """How long the store remembers a run after its last call, and a window after its end."""
 
-_numbers = itertools.count(1)
-_PROCESS = uuid.uuid4().hex[:8]
-
 
 @dataclass(eq=False)
 class Entry:
@@ -58,22 +54,22 @@ def entry_of(call: Call, books: Store) -> Entry:
         PriceUnknown: Money is limited somewhere and the model's price is unknown.
     """
     now, shares, accounts = time.time(), list[tuple["Attempt", Account]](), list[Account]()
-    chain = call.attempt.chain()
+    chain, seconds = call.attempt.chain(), min(call.attempt.left(), LONGEST_LEASE)
     for link in chain:
-        own = _accounts_of(call, link, now)
+        own = _accounts_of(call, link, seconds, now)
         shares.append((link, own[0]))
         accounts += own
     price = next((account.price for account in accounts if account.price is not None), None)
-    most = _most(call, price)
+    most = _most(call, price, seconds)
     accounts += windows_of([link.scope.policy for link in chain], call.attempt.scope.tenant, most, price, now)
-    hold = f"{HOLD}{call.attempt.scope.run.id}|{call.attempt.place}|{next(_numbers)}-{_PROCESS}"
+    hold = f"{HOLD}{call.attempt.scope.run.id}|{call.attempt.place}|{uuid.uuid4().hex[:16]}"
     return Entry(books, hold, accounts, shares, now)
 
 
-def _accounts_of(call: Call, link: "Attempt", now: float) -> list[Account]:
+def _accounts_of(call: Call, link: "Attempt", seconds: float, now: float) -> list[Account]:
     """The run's account, its task's, and its role's when that is limited."""
     scope, until, price = link.scope, _coarse(now + RUN_KEPT), _price(call, link)
-    most = _most(call, price)
+    most = _most(call, price, seconds)
     whole = [Held(scope.policy.per_run, "", "raise Policy(LIMIT=...) if the run is worth it")]
     accounts = [
         Account(f"run:{scope.run.id}", most, price, until, scope.known, whole),
@@ -124,13 +120,13 @@ def _price(call: Call, link: "Attempt") -> Price | None:
     return price
 
 
-def _most(call: Call, price: Price | None) -> Amount:
-    return _amount(call, (call.input_tokens, call.output_tokens), price, min(call.attempt.left(), LONGEST_LEASE))
+def _most(call: Call, price: Price | None, seconds: float) -> Amount:
+    return _amount(call, (call.input_tokens, call.output_tokens), price, seconds)
 
 
 def actual_of(call: Call, entry: Entry, usage: Usage | None) -> dict[str, Amount]:
     """What a call has used, by account; what nobody knows is what was reserved."""
-    tokens, seconds = usage or (call.input_tokens, call.output_tokens), time.time() - entry.began
+    tokens, seconds = usage or (call.input_tokens, call.output_tokens), max(0.0, time.time() - entry.began)
     of_price = {price: _amount(call, tokens, price, seconds) for price in {a.price for a in entry.accounts}}
     return {account.key: of_price[account.price] for account in entry.accounts}
 

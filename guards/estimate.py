@@ -10,6 +10,10 @@ from typing import Any
 CHARACTERS_PER_TOKEN = 3
 """English runs at about 4, dense text and JSON at about 3."""
 
+DENSE_CHARACTERS_PER_TOKEN = 1.4
+LONG_WORD = 20
+"""Text whose words are longer than this is dense: base64, hashes, minified code."""
+
 TOKENS_PER_EXTRA_BYTE = 0.6
 """For what is not ASCII: a Chinese character has 2 bytes more than one, and makes up to 1.5 tokens."""
 
@@ -50,5 +54,12 @@ def _tokens_of_part(part: Any) -> int:
 
 
 def _tokens(text: str) -> int:
-    extra = 0 if text.isascii() else len(text.encode("utf-8", "replace")) - len(text)
+    if text.isascii():
+        return int(len(text) / _characters_per_token(text)) + 1
+    extra = len(text.encode("utf-8", "replace")) - len(text)
     return int(len(text) / CHARACTERS_PER_TOKEN + extra * TOKENS_PER_EXTRA_BYTE) + 1
+
+
+def _characters_per_token(text: str) -> float:
+    words = text.count(" ") + text.count("\n") + 1
+    return DENSE_CHARACTERS_PER_TOKEN if len(text) > LONG_WORD * words else CHARACTERS_PER_TOKEN

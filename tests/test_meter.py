@@ -318,10 +318,11 @@ async def test_what_was_called_before_a_node_waits_for_a_person_is_in_the_record
 
 
 def test_pictures_schemas_and_many_answers_are_part_of_the_estimate() -> None:
-    text = [HumanMessage("a" * 300)]
+    text = [HumanMessage("so it is " * 34)]
     picture = [HumanMessage([{"type": "image_url", "image_url": {"url": "data:" + "x" * 90_000}}])]
     assert 100 <= input_tokens(text, {}) < 120
     assert input_tokens(picture, {}) < 4_000
     assert input_tokens(text, {"tools": [{"name": "b" * 3_000}]}) > 1_000
     assert input_tokens([HumanMessage("长" * 100)], {}) > 140
+    assert input_tokens([HumanMessage("3q2+7w" * 100)], {}) > 400
     assert output_tokens({"max_tokens": 50, "n": 3}, 10) == 150 and output_tokens({}, 10) == 10

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from guards.errors import Transient
 
 Row = dict[str, Any]
-"""Plain JSON values. `until`: seconds since the epoch after which the row is due (see `Store.due`); 0: never."""
+"""Plain JSON values. `until`: seconds since the epoch after which the row is due (see `Store.due`); 0: never. The
+ledger's sweep forgets rows that are due, whoever wrote them; a hold it charges first."""
 
 Rows = Mapping[str, Row | None]
 """Rows by key; None: there is no such row, or it is to go."""
