@@ -87,7 +87,7 @@ _threads: dict[str, Scope] = {}
 _requests: "OrderedDict[str, StopRequest]" = OrderedDict()
 _extensions: "OrderedDict[str, float]" = OrderedDict()
 _idle: "OrderedDict[str, float]" = OrderedDict()
-_begun: "OrderedDict[str, None]" = OrderedDict()
+_begun: "OrderedDict[str, bool]" = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -97,7 +97,7 @@ def enter(run: Run, thread: str, policy: Policy, tenant: str = "") -> Scope:
     if scope is None:
         with _lock:
             _drop_idle(_scopes)
-            foreign = _begun.pop(run.id, None) is None
+            foreign = not _begun.pop(run.id, False)
             scope = _scopes.setdefault(run.id, Scope(run, thread, policy, tenant, foreign=foreign))
     if run.spent.calls or run.spent.tool_calls:
         scope.known = scope.known.at_least(of_spent(run.spent))
@@ -107,7 +107,7 @@ def enter(run: Run, thread: str, policy: Policy, tenant: str = "") -> Scope:
 def note_begin(run: str) -> None:
     """A new run begins here, so its tasks have never been executed elsewhere."""
     with _lock:
-        _keep(_begun, run, None)
+        _keep(_begun, run, True)
 
 
 def claim_thread(scope: Scope, key: str) -> Run | None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -228,3 +229,8 @@ async def test_a_retry_after_beyond_the_deadline_is_not_waited_for(limits: Any, 
     server.fault("429", retry_after=60)
     result = await run(guard(chain(fallback(asks, says("plain"))), FREE.but(attempts=5).but(**limits)))
     assert len(server.calls) == 1 and result["log"] == ["plain"] and result["run"].outcome == "partial"
+
+
+def test_a_run_that_makes_no_call_opens_no_books(data_folder: Path) -> None:
+    result = asyncio.run(guard(chain(says("a"), says("b")), LOOSE).ainvoke({"log": []}))
+    assert result["run"].outcome == "complete" and not data_folder.exists()
