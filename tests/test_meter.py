@@ -14,11 +14,14 @@ from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from model_server import ModelServer
+from postgres_kit import emptied
 from pydantic import BaseModel
 
 from guards import Limits, Transient, fallback, gather, guard
+from guards.accounts import held_of, spent_of
+from guards.amount import NOTHING, of_spent
 from guards.estimate import input_tokens, output_tokens
-from guards.stores.chosen import close_stores
+from guards.stores.chosen import close_stores, store
 from guards.stores.memory import MemoryStore
 
 PRICED = LOOSE.but(prices={"gpt-4o-mini": (1.0, 1.0)}, timeout=10)
@@ -45,7 +48,13 @@ def asks(chat: Any, times: int = 1) -> Any:
 
 
 async def run(graph: Any) -> dict[str, Any]:
-    return await graph.ainvoke({"log": []})  # type: ignore[no-any-return]
+    """What the graph returns; its record and the books must agree, and no hold is left."""
+    result = await graph.ainvoke({"log": []})
+    record, rows = result["run"], await store().due("", 1e12, 1_000)
+    booked = rows.get(f"run:{record.id}")
+    assert spent_of(booked)._replace(milliseconds=0) == of_spent(record.spent) and held_of(booked) == NOTHING
+    assert not [key for key in rows if key.startswith("hold:")]
+    return result  # type: ignore[no-any-return]
 
 
 async def test_a_plain_models_call_is_counted_with_its_tokens_and_dollars(server: ModelServer) -> None:
@@ -94,7 +103,7 @@ async def test_a_node_with_a_fallback_goes_on_without_the_model_when_the_money_i
 async def test_a_wide_fan_out_sends_no_more_than_the_budget(
     server: ModelServer, kept: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = request.getfixturevalue("postgres_url") if kept == "postgres" else str(tmp_path / "books.sqlite")
+    name = emptied(request.getfixturevalue("postgres_url")) if kept == "postgres" else str(tmp_path / "books.sqlite")
     monkeypatch.setenv("INTERLOCK_STORE", "memory" if kept == "memory" else name)
     chat = model(server)
 
