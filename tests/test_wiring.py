@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import pytest
 from kit import LOOSE, Log, Written, chain, named, raises, says
 from langchain_core.callbacks import AsyncCallbackHandler
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -60,6 +61,22 @@ async def test_callbacks_see_a_guarded_node_begin_and_end_as_they_see_a_bare_one
     for graph, handler in zip(graphs, seen, strict=True):
         await graph.ainvoke({"log": []}, {"callbacks": [handler]})
     assert seen[0].ended == seen[1].ended and seen[1].failed == []
+
+
+@pytest.mark.parametrize("compiled", [lambda drawing: drawing.compile(), lambda drawing: guard(drawing, LOOSE)])
+async def test_a_handler_that_a_node_brings_along_hears_what_it_hears_in_a_bare_node(compiled: Any) -> None:
+    handler = Seen()
+
+    async def node(state: Log, config: RunnableConfig) -> Written:
+        await RunnableLambda(_echo).ainvoke("a", config | {"callbacks": [handler]})
+        return {}
+
+    await compiled(chain(node)).ainvoke({"log": []})
+    assert handler.ended == ["_echo"]
+
+
+async def _echo(text: str) -> str:
+    return text
 
 
 async def test_a_cancelled_node_is_reported_as_failed_to_callbacks() -> None:
