@@ -6,7 +6,7 @@ runs of the store.
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -62,8 +62,12 @@ def entry_of(call: Call, books: Store) -> Entry:
     price = next((account.price for account in accounts if account.price is not None), None)
     most = _most(call, price, seconds)
     accounts += windows_of([link.scope.policy for link in chain], call.attempt.scope.tenant, most, price, now)
-    hold = f"{HOLD}{call.attempt.scope.run.id}|{call.attempt.place}|{uuid.uuid4().hex[:16]}"
-    return Entry(books, hold, accounts, shares, now)
+    return Entry(books, hold_prefix(chain) + uuid.uuid4().hex[:16], accounts, shares, now)
+
+
+def hold_prefix(chain: "Sequence[Attempt]") -> str:
+    """What the names of a task's holds begin with, those of its sub-agents included."""
+    return HOLD + "".join(f"{link.scope.run.id}|{link.place}|" for link in reversed(chain))
 
 
 def _accounts_of(call: Call, link: "Attempt", seconds: float, now: float) -> list[Account]:

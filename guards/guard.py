@@ -30,7 +30,7 @@ def guard(
         builder: The drawing; it is not changed.
         policy: The limits of the run and the default limits of its nodes.
         name: The compiled graph's name.
-        nodes: Other limits for some nodes: time-out and attempts; the run's own limits stay.
+        nodes: Other limits for some nodes: time-out, attempts and `per_attempt`; the run's own limits stay.
 
     Returns:
         LangGraph's own compiled graph, without a checkpointer (the server brings one; or compile with

@@ -133,7 +133,8 @@ async def earlier(scope: "Scope", place: str) -> Spent:
 async def settled() -> None:
     """Wait until everything that was settled is written, no longer than `SETTLE_SECONDS`."""
     try:
-        await asyncio.wait_for(store().change((), dict), SETTLE_SECONDS)
+        async with asyncio.timeout(SETTLE_SECONDS):
+            await store().change((), dict)
     except (StoreDown, TimeoutError) as error:  # the holds become charges when their lease is over
         log.warning("the books are not written yet", extra={"error": type(error).__name__})
 
