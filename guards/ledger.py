@@ -39,7 +39,9 @@ LEASE_SECONDS = 60.0
 FOREVER = 1e12
 SWEEP_SECONDS = 30.0
 SWEPT_AT_ONCE = 500
-SETTLE_SECONDS = 2.0
+PATIENCE = 2.0
+"""Seconds that a node waits for the store before its first call and after its last."""
+
 FREE_OF_CHARGE_STATUS = range(400, 600)
 """An HTTP error reply is not billed; it still counts as a call."""
 
@@ -67,9 +69,10 @@ class LedgerGate:
         try:
             rows = await entry.store.change(entry.keys, reserving(entry.hold, entry.accounts, lease))
         except BaseException as error:
-            self._let_go(entry)
+            nothing = dict.fromkeys(entry.keys, NOTHING)
+            self._let_go(entry, nothing)
             if not isinstance(error, LimitReached):  # cancelled, or nobody knows what was written
-                _settle(entry, dict.fromkeys(entry.keys, NOTHING))
+                _settle(entry, nothing)
             raise
         for link, account in entry.shares:
             link.scope.known = spent_of(rows[account.key])
@@ -84,9 +87,7 @@ class LedgerGate:
         if getattr(error, "status_code", None) in FREE_OF_CHARGE_STATUS:
             usage = (0, 0)
         actual = actual_of(call, entry, usage) if not isinstance(error, NotMade) else dict.fromkeys(entry.keys, NOTHING)
-        self._let_go(entry)
-        for link, account in entry.shares:
-            link.spent = link.spent + actual[account.key].spent()
+        self._let_go(entry, actual)
         _settle(entry, actual)
 
     def _hold(self, entry: Entry) -> None:
@@ -101,10 +102,11 @@ class LedgerGate:
                 link.held = link.held.plus(account.most)
                 link.scope.called.add(link.place)
 
-    def _let_go(self, entry: Entry) -> None:
+    def _let_go(self, entry: Entry, actual: dict[str, Amount]) -> None:
         with self._lock:
             for link, account in entry.shares:
                 link.held = link.held.minus(account.most)
+                link.spent = link.spent + actual[account.key].spent()
 
     async def _sweep_now_and_then(self, books: Store) -> None:
         now = time.monotonic()
@@ -113,27 +115,29 @@ class LedgerGate:
             await sweep(books)
 
 
-async def earlier(scope: "Scope", place: str) -> Spent:
+async def earlier(scope: "Scope", place: str, seconds: float = PATIENCE) -> Spent:
     """What earlier executions of a task have used; calls that they left open are charged as they were reserved.
 
     Args:
         scope: The run.
         place: The task, as LangGraph names it; the same name after a crash, an interrupt or a cancellation.
+        seconds: How long the store may take; at most `PATIENCE`.
     """
     books, task = store(), f"task:{scope.run.id}|{place}"
     try:
-        await _charge(books, await books.due(f"{HOLD}{scope.run.id}|{place}|", FOREVER, SWEPT_AT_ONCE))
-        rows = await books.change([task], lambda rows: {key: row for key, row in rows.items() if row})
-    except StoreDown as error:  # its calls will be refused
-        log.warning("nobody knows what a task used before", extra={"error": str(error)})
+        async with asyncio.timeout(min(PATIENCE, seconds)):
+            await _charge(books, await books.due(f"{HOLD}{scope.run.id}|{place}|", FOREVER, SWEPT_AT_ONCE))
+            rows = await books.change([task], lambda rows: {key: row for key, row in rows.items() if row})
+    except (StoreDown, TimeoutError) as error:  # its calls will be refused
+        log.warning("nobody knows what a task used before", extra={"error": type(error).__name__})
         return Spent()
     return spent_of(rows.get(task)).spent()
 
 
-async def settled() -> None:
-    """Wait until everything that was settled is written, no longer than `SETTLE_SECONDS`."""
+async def settled(seconds: float = PATIENCE) -> None:
+    """Wait until everything that was settled is written, no longer than that and `PATIENCE`."""
     try:
-        async with asyncio.timeout(SETTLE_SECONDS):
+        async with asyncio.timeout(min(PATIENCE, seconds)):
             await store().change((), dict)
     except (StoreDown, TimeoutError) as error:  # the holds become charges when their lease is over
         log.warning("the books are not written yet", extra={"error": type(error).__name__})

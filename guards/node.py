@@ -118,12 +118,12 @@ class _Task:
     async def _take_over_books(self) -> None:
         """A task that was executed before has used something already, which no record tells."""
         if self.scope.foreign or self.task in self.scope.called:
-            self.spent = await earlier(self.scope, self.task)
+            self.spent = await earlier(self.scope, self.task, self._left(True))
 
     async def _close_books(self) -> None:
         """What the record tells is in the store too."""
         if self.task in self.scope.called:
-            await settled()
+            await settled(self._left(True))
 
     async def _attempts(self) -> Any:
         try:

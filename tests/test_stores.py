@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from forks import Fork
-from kit import LOOSE
+from kit import LOOSE, chain, named
 from postgres_kit import emptied
 
+from guards import guard
 from guards.stores import CannotOpen, Row, Rows, Store, StoreDown, queued
 from guards.stores.chosen import close_stores, store
 from guards.stores.memory import MemoryStore
@@ -238,11 +239,26 @@ async def test_memory_takes_the_place_of_a_default_that_cannot_be_opened(
     assert [record.message for record in caplog.records] == ["the ledger is kept in memory only"]
 
 
-async def test_a_call_is_refused_while_the_store_is_down(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kit import chain, named
+async def test_a_store_that_hangs_holds_up_no_run(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from langchain_openai import ChatOpenAI
 
-    from guards import guard
+    class Hangs(MemoryStore):
+        async def change(self, keys: Any, decide: Any) -> Rows:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def node(state: Any) -> Any:
+        await ChatOpenAI(model="gpt-4o-mini").ainvoke("hello")
+
+    books = Hangs()
+    monkeypatch.setattr("guards.ledger.store", lambda: books)
+    graph = guard(chain(named("node", node)), LOOSE.but(seconds=1.0))
+    result = await asyncio.wait_for(graph.ainvoke({"log": []}), 10)
+    assert not server.calls and result["run"].outcome == "stopped"
+
+
+async def test_a_call_is_refused_while_the_store_is_down(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from langchain_openai import ChatOpenAI
 
     async def node(state: Any) -> Any:
         await ChatOpenAI(model="gpt-4o-mini").ainvoke("hello")
