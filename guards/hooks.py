@@ -8,6 +8,7 @@ one that was not asked runs it to the end before it returns. `tests/test_wiring.
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from types import CodeType
 from typing import Any
 
@@ -78,7 +79,7 @@ def _finish_elsewhere(work: Work) -> None:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=copy_context().run, args=(run,))
     thread.start()
     thread.join()
     if errors:

@@ -17,7 +17,7 @@ from model_server import ModelServer
 from postgres_kit import emptied
 from pydantic import BaseModel
 
-from guards import Limits, Transient, fallback, gather, guard
+from guards import Limits, Transient, fallback, gather, guard, loop
 from guards.accounts import held_of, spent_of
 from guards.amount import NOTHING, of_spent
 from guards.estimate import input_tokens, output_tokens
@@ -157,6 +157,19 @@ async def test_a_sub_agents_calls_count_against_the_whole_run(server: ModelServe
     graph.add_edge("first", "second")
     result = await run(guard(graph, PRICED.but(calls=6)))
     assert len(server.calls) == 6 == result["run"].spent.calls
+
+
+async def test_each_round_of_a_loop_is_counted_once_by_nodes_and_by_sub_agents(server: ModelServer) -> None:
+    agent = guard(chain(named("inner", asks(model(server)))), PRICED, name="agent")
+    graph: Any = StateGraph(Log)
+    graph.add_node("write", agent)
+    graph.add_node("review", asks(model(server), 2))
+    graph.add_node("done", says("done"))
+    graph.add_edge(START, "write")
+    graph.add_edge("write", "review")
+    graph.add_edge("done", END)
+    loop(graph, "review", back_to="write", until=lambda state: False, at_most=3, then="done")
+    assert (await run(guard(graph, PRICED)))["run"].spent.calls == 9 == len(server.calls)
 
 
 async def test_what_was_spent_before_a_resume_still_counts(server: ModelServer) -> None:
