@@ -96,6 +96,10 @@ class Policy:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"Policy({name}={value!r}): must not be negative")
+        for name in ("per_attempt", "per_hour", "per_day", "per_tenant"):
+            _check_limits(name, getattr(self, name))
+        for role, limits in self.per_role.items():
+            _check_limits(f"per_role={{{role!r}: ...}}", limits)
 
     def but(self, **changes: Any) -> "Policy":
         """This policy with some limits changed."""
@@ -117,3 +121,8 @@ class Policy:
     def closing_seconds(self) -> float:
         """Seconds at the end of a run that only closing nodes may use."""
         return self.wind_down if self.seconds is None else min(self.wind_down, self.seconds / 5)
+
+
+def _check_limits(name: str, value: object) -> None:
+    if not isinstance(value, Limits):
+        raise ValueError(f"Policy({name}): give Limits(...), not {value!r}; Limits() is off")

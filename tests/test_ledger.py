@@ -302,3 +302,9 @@ def test_a_limit_below_nothing_is_refused() -> None:
         Limits(tool_calls=-1)
     with pytest.raises(ValueError, match="input_tokens=-1"):
         Policy(input_tokens=-1)
+
+
+@pytest.mark.parametrize("wrong", [{"per_hour": None}, {"per_attempt": 5}, {"per_role": {"writer": 5}}])
+def test_what_is_no_limits_record_is_refused_when_the_policy_is_made(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"give Limits\(\.\.\.\)"):
+        Policy(**wrong)

@@ -50,6 +50,8 @@ class PostgresDatabase:
                 url,
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
+                prepare_threshold=None,  # poolers do not keep prepared statements
+                tcp_user_timeout=STATEMENT_SECONDS * 2_000,  # milliseconds: a peer that is gone
                 options=f"-c statement_timeout={STATEMENT_SECONDS}s -c default_transaction_isolation=read\\ committed",
             )
             with self._database.transaction(), self._database.cursor() as cursor:
