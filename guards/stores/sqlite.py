@@ -3,8 +3,9 @@
 import json
 import os
 import sqlite3
+import uuid
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from guards.stores import CannotOpen, Row, Rows, StoreDown
@@ -20,9 +21,9 @@ LOG_BYTES = 4_000_000
 
 _TABLES = f"""
 PRAGMA journal_mode = WAL;
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, value TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rows_until ON rows (until) WHERE until > 0;
+BEGIN;
+CREATE TABLE rows (key TEXT PRIMARY KEY, value TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX rows_until ON rows (until) WHERE until > 0;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
@@ -46,7 +47,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         try:
             _make(path)
-            self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._database = _opened(path)
         except (OSError, sqlite3.Error) as error:
             raise CannotOpen(f"{path} cannot be opened ({type(error).__name__})") from None
         self._database.execute("PRAGMA synchronous = NORMAL")
@@ -101,16 +102,30 @@ def sqlite_store(path: Path) -> QueuedStore:
 
 
 def _make(path: Path) -> None:
+    """Make the file elsewhere and give it its name when it is whole: several processes may do so at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
+    if path.exists():
+        return
+    made = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with closing(sqlite3.connect(made, isolation_level=None)) as database:
+            database.executescript(_TABLES)
+        with suppress(FileExistsError):  # another process was quicker
+            path.hardlink_to(made)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    with ExitStack() as stack:
+        database = stack.enter_context(closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)))
         (application,) = database.execute("PRAGMA application_id").fetchone()
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables:
-            database.executescript(_TABLES)
-        elif (application, version) != (APPLICATION, VERSION):
+        if (application, version) != (APPLICATION, VERSION):
             raise CannotOpen(f"{path} belongs to another program or version: move it away")
+        stack.pop_all()  # it stays open
+    return database
 
 
 def _why(error: sqlite3.Error) -> str:
