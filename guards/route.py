@@ -16,10 +16,11 @@ from guards.gather import Fanout
 from guards.loop import Loop
 from guards.meter import METER
 from guards.policy import Policy
+from guards.progress import compared, standstill
 from guards.scope import enter, idle
 from guards.width import narrowed
 from guards.wiring import paused_or_lost, read_run, step_of, steps_left, tenant_of, thread_of, write_run
-from state.guarded import Missing, Run
+from state.guarded import Missing, Progress, Run
 
 LONGEST = 300
 """Characters that are told of what a router returned."""
@@ -62,7 +63,7 @@ class GuardedRoute:
         if run.ending:
             return self.plan.way_out
         try:
-            route = self._bounded(await self._asked(state, config, run), run, config)
+            route = self._bounded(await self._asked(state, config, run), state, run, config)
             self._check(route)
             return route
         except GraphBubbleUp:
@@ -98,25 +99,30 @@ class GuardedRoute:
         left = float("inf") if run.deadline is None else max(0.0, run.deadline + idle(run) - time.time())
         return left if policy.timeout is None else min(policy.timeout, left)
 
-    def _bounded(self, route: Any, run: Run, config: RunnableConfig) -> Any:
+    def _bounded(self, route: Any, state: Any, run: Run, config: RunnableConfig) -> Any:
         if isinstance(self.plan.word, Loop):
-            return self._rounds(self.plan.word, route, run, config)
+            return self._rounds(self.plan.word, route, state, run, config)
         return self._width(route, config)
 
-    def _rounds(self, word: Loop, route: Any, run: Run, config: RunnableConfig) -> Any:
-        """Count this round; at the limit the loop ends."""
+    def _rounds(self, word: Loop, route: Any, state: Any, run: Run, config: RunnableConfig) -> Any:
+        """Count this round; at the limit, and when it brought nothing new, the loop ends."""
         rounds = run.rounds.get(word.source, 0) + 1
         limit = word.at_most or self.plan.policy.rounds
-        again = route == word.back_to and rounds < limit
+        more = route == word.back_to and rounds < limit
+        progress = _progress(word, state, run) if more else None
+        idle_round = standstill(progress) if progress else ""
+        again = more and not idle_round
         if again and steps_left(config) >= self.plan.round_steps:
-            write_run(config, Run(rounds={word.source: 1}))
+            kept = {word.source: progress} if progress else {}
+            write_run(config, Run(rounds={word.source: 1}, progress=kept))
             return route
         missing: tuple[Missing, ...] = ()
         if route == word.back_to and not word.enough:
-            reason = f"not settled after {rounds} of {limit} rounds"
+            reason = f"no progress: {idle_round}" if idle_round else f"not settled after {rounds} of {limit} rounds"
             missing = (Missing(what=word.source, status="stopped", reason=reason),)
         stop = "the run's recursion_limit leaves no steps for another round: raise it in the config" if again else ""
-        write_run(config, Run(rounds={word.source: 1 - rounds}, missing=missing, stop=stop))
+        over = Run(rounds={word.source: 1 - rounds}, progress={word.source: Progress()}, missing=missing, stop=stop)
+        write_run(config, over)
         return word.then
 
     def _width(self, route: Any, config: RunnableConfig) -> Any:
@@ -137,6 +143,13 @@ class GuardedRoute:
                     raise Permanent(f"it sends to '{step.node}', which is not among its declared targets")
             elif step not in self.plan.allowed:
                 raise Permanent(f"it returned {step!r}, which is not among its declared targets"[:LONGEST])
+
+
+def _progress(word: Loop, state: Any, run: Run) -> Progress | None:
+    """What was seen of the loop's rounds, this one included; None when nobody asks or nobody can tell."""
+    if word.progress is None:
+        return None
+    return compared(word.progress(state), run.progress.get(word.source, Progress()))
 
 
 async def _answer(word: Loop | Fanout, state: Any) -> Any:

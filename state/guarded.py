@@ -51,6 +51,15 @@ class Missing(BaseModel):
     optional: bool = Field(default=False, description="True: worth telling, but the run may call itself complete.")
 
 
+class Progress(BaseModel):
+    """What the rounds of one loop left, so that the next one can be compared (`guards.progress`)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digests: tuple[str, ...] = Field(default=(), description="One for each round, the latest last.")
+    lengths: dict[str, int] = Field(default_factory=dict, description="Of the state's lists, after the last round.")
+
+
 class Run(BaseModel):
     """The record of one run; also, with most fields left empty, a delta to it."""
 
@@ -63,6 +72,7 @@ class Run(BaseModel):
     deadline: float | None = Field(default=None, description="Seconds since the epoch; None: no deadline.")
     spent: Spent = Spent()
     rounds: dict[str, int] = Field(default_factory=dict, description="Rounds of each loop that is under way.")
+    progress: dict[str, Progress] = Field(default_factory=dict, description="By loop, while it is under way.")
     missing: tuple[Missing, ...] = ()
     missing_dropped: int = 0
     paused: float = Field(default=0.0, description="Seconds spent waiting for a person; they move the deadline.")
@@ -107,6 +117,7 @@ def join(run: Run, new: Run) -> Run:
         update={
             "spent": run.spent + new.spent,
             "rounds": {**run.rounds, **{k: run.rounds.get(k, 0) + n for k, n in new.rounds.items()}},
+            "progress": {**run.progress, **new.progress},
             "missing": tuple(missing[:MISSING_KEPT]),
             "missing_dropped": run.missing_dropped + new.missing_dropped + max(0, len(missing) - MISSING_KEPT),
             "paused": max(run.paused, new.paused),

@@ -168,7 +168,7 @@ async def test_each_round_of_a_loop_is_counted_once_by_nodes_and_by_sub_agents(s
     graph.add_edge(START, "write")
     graph.add_edge("write", "review")
     graph.add_edge("done", END)
-    loop(graph, "review", back_to="write", until=lambda state: False, at_most=3, then="done")
+    loop(graph, "review", back_to="write", until=lambda state: False, at_most=3, then="done", progress=None)
     assert (await run(guard(graph, PRICED)))["run"].spent.calls == 9 == len(server.calls)
 
 

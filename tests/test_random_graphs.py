@@ -261,7 +261,16 @@ class Drawer:
             assert block.rounds != 0, "this condition fails"
             return block.rounds is not None and self.executed[check] >= block.rounds
 
-        loop(drawing, check, back_to=back_to, until=until, then=then, at_most=block.at_most, enough=block.enough)
+        loop(
+            drawing,
+            check,
+            back_to=back_to,
+            until=until,
+            then=then,
+            at_most=block.at_most,
+            enough=block.enough,
+            progress=None,
+        )
         return back_to
 
     def inner(self, drawing: Any, block: Inner, then: str, times: int) -> str:

@@ -79,7 +79,7 @@ def branches() -> StateGraph:
 def endless() -> StateGraph:
     graph = chain(says("write"), says("review"))
     graph.edges.discard(("review", END))
-    loop(graph, "review", back_to="write", until=lambda state: False, then=END, at_most=3)
+    loop(graph, "review", back_to="write", until=lambda state: False, then=END, at_most=3, progress=None)
     return graph
 
 

@@ -26,7 +26,7 @@ def drawing() -> StateGraph[Any, Any, Any, Any]:
     graph.add_edge(START, "a")
     gather(graph, "a", [says("x"), says("y")], into=says("join"))
     graph.add_edge("join", "check")
-    loop(graph, "check", back_to="a", until=lambda state: len(state["log"]) > 5, then=END, at_most=3)
+    loop(graph, "check", back_to="a", until=lambda state: len(state["log"]) > 5, then=END, at_most=3, progress=None)
     return graph
 
 

@@ -130,7 +130,7 @@ async def test_a_fallback_may_write_what_the_node_could_not() -> None:
 
 async def test_one_node_after_the_other_writes_the_same_key_in_every_round() -> None:
     graph = chain(pick("a", "topic"), pick("b", "topic"))
-    loop(graph, "b", back_to="a", until=lambda state: False, then=END, at_most=3, enough=True)
+    loop(graph, "b", back_to="a", until=lambda state: False, then=END, at_most=3, enough=True, progress=None)
     graph.edges.discard(("b", END))
     result = await guard(graph, LOOSE).ainvoke({"log": []})
     assert result["topic"] == "b" and result["run"].outcome == "complete"
