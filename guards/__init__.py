@@ -4,6 +4,7 @@ from guards.apart import apart
 from guards.attempt import remaining
 from guards.check import check
 from guards.clean import INPUT, OUTPUT, clean
+from guards.debate import debate
 from guards.describe import describe
 from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, TimedOut, Transient, Unsafe
 from guards.fallback import closing, fallback
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "clean",
     "closing",
+    "debate",
     "describe",
     "extend",
     "fallback",
