@@ -3,7 +3,7 @@
 What counts: exchanges, in each of which every agent speaks once, side by side, knowing what was said before; and wall
 seconds since the first of them, across a resume. From the `answer_after`-th exchange on an answer is picked: what all
 agree on, else what the judge says, else what most hold, else what the first named agent holds. An exchange in which
-nobody moves, or that repeats an earlier one (ping-pong), is the last. An agent that fails or is silent costs only itself:
+nobody moves, or that repeats an earlier one (ping-pong), is the last. An agent that fails or hangs costs only itself:
 what it said last stands. Not covered: whether the answer is right.
 """
 
