@@ -4,6 +4,7 @@ from guards.apart import apart
 from guards.attempt import remaining
 from guards.check import check
 from guards.clean import INPUT, OUTPUT, clean
+from guards.current import detached
 from guards.debate import debate
 from guards.describe import describe
 from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, TimedOut, Transient, Unsafe
@@ -13,6 +14,7 @@ from guards.guard import guard, is_guarded, policy_of
 from guards.limits import Limits
 from guards.loop import loop
 from guards.policy import Policy
+from guards.reaper import Reaped, reaped
 from guards.scope import extend, request_stop
 from guards.trim import trim
 
@@ -24,6 +26,7 @@ __all__ = [
     "Limits",
     "Permanent",
     "Policy",
+    "Reaped",
     "Refused",
     "Stopped",
     "TimedOut",
@@ -35,6 +38,7 @@ __all__ = [
     "closing",
     "debate",
     "describe",
+    "detached",
     "extend",
     "fallback",
     "gather",
@@ -42,6 +46,7 @@ __all__ = [
     "is_guarded",
     "loop",
     "policy_of",
+    "reaped",
     "remaining",
     "request_stop",
     "trim",

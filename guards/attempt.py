@@ -15,6 +15,7 @@ from guards.current import current_attempt as current_attempt
 from guards.errors import Permanent, Stopped, TimedOut
 from guards.interrupt import Interrupted
 from guards.limits import Limits
+from guards.reaper import reaper
 from guards.scope import Scope
 from guards.watchdog import watchdog
 from state.guarded import Spent
@@ -113,8 +114,12 @@ class Attempt:
         if stoppable:
             self.scope.attempts.add(self)
         watchdog.watch(self)
+        reaper.remember(self, self.loop)
         try:
             return await self._wait(task)
+        except (TimedOut, Stopped, asyncio.CancelledError) as error:
+            reaper.end_of_attempt(self, cancelled=isinstance(error, asyncio.CancelledError))
+            raise
         finally:
             self.open = False
             self._task = None

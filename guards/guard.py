@@ -9,7 +9,7 @@ from langgraph.graph.state import CompiledStateGraph
 from guards.errors import Unsafe
 from guards.policy import Policy
 from guards.tracing import trace_quietly
-from guards.wiring import run_under_guard, show_run, show_subgraph, stamp_input
+from guards.wiring import reap_at_the_end, run_under_guard, show_run, show_subgraph, stamp_input
 from guards.wrap import Builder, Wrapping
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
@@ -71,6 +71,7 @@ def _compile(builder: Builder, policy: Policy, name: str, own: Mapping[str, Poli
     compiled = wrapped.compile(name=name)
     stamp_input(compiled, wrapping.begin)
     show_run(compiled)
+    reap_at_the_end(compiled)
     for node, spec in builder.nodes.items():
         show_subgraph(compiled, node, spec.runnable)
         run_under_guard(compiled, node, wrapping.nodes[node])

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
 
 from guards.amount import NOTHING, Amount, of_spent
 from guards.policy import Policy
@@ -47,6 +48,7 @@ class Scope:
         called: Tasks that made calls here.
         attempts: Attempts that are running now.
         wrote: By key without a reducer: the step and the task that wrote it last.
+        tried: Its attempts, each for as long as something of it is alive.
     """
 
     run: Run
@@ -59,6 +61,7 @@ class Scope:
     called: set[str] = field(default_factory=set)
     attempts: "set[Attempt]" = field(default_factory=set)
     wrote: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tried: "list[ReferenceType[Attempt]]" = field(default_factory=list)
 
     def deadline(self, closing: bool, paused: float) -> float:
         """When work must end, in seconds since the epoch; infinite without a deadline."""
@@ -108,6 +111,11 @@ def note_begin(run: str) -> None:
     """A new run begins here, so its tasks have never been executed elsewhere."""
     with _lock:
         _keep(_begun, run, True)
+
+
+def scope_of(run: str) -> Scope | None:
+    """The live scope of a run, if there is one."""
+    return _scopes.get(run)
 
 
 def claim_thread(scope: Scope, key: str) -> Run | None:

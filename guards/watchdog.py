@@ -10,6 +10,7 @@ threads than the main one anything in C. Run such code with `guards.apart`.
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -20,9 +21,13 @@ from typing import TYPE_CHECKING, Any, Final
 from guards.alarm import Alarm
 from guards.current import GRACE_SECONDS, current_attempt
 from guards.interrupt import Interrupted, context_of, frames, in_coroutine, interrupt
+from guards.reaper import reaper
+from guards.started import note_what_is_started
 
 if TYPE_CHECKING:
     from guards.attempt import Attempt
+
+log = logging.getLogger("interlock")
 
 NEVER: Final = float("inf")
 SHORTEST_NAP: Final = 0.05
@@ -39,6 +44,7 @@ class Watchdog:
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
         self._alarm: Alarm | None = None
+        reaper.wake = self._woken.set
 
     def watch(self, attempt: "Attempt") -> None:
         """Look after an attempt until it is discarded from `running`."""
@@ -57,6 +63,7 @@ class Watchdog:
                 self._wake_at(at)
 
     def _begin(self) -> None:
+        note_what_is_started()
         self._thread = threading.Thread(target=self._run, name="interlock-watchdog", daemon=True)
         self._thread.start()
 
@@ -68,13 +75,20 @@ class Watchdog:
 
     def _run(self) -> None:
         while True:
-            self._woken.wait(min(max(0.0, self.wakes - time.monotonic()), threading.TIMEOUT_MAX))
+            self._woken.wait(min(max(0.0, min(self.wakes, reaper.due()) - time.monotonic()), threading.TIMEOUT_MAX))
             self._woken.clear()
-            now = time.monotonic()
-            if now >= self.wakes:
-                for thread, loop in {(attempt.thread, attempt.loop) for attempt in self._overdue(now)}:
-                    self._end_hog(thread, loop)
-                self._replan(now)
+            try:
+                self._look(time.monotonic())
+            except Exception as error:  # it looks at foreign objects; the next look may go well
+                log.error("the watchdog stumbled", extra={"error": type(error).__name__})
+
+    def _look(self, now: float) -> None:
+        if now >= self.wakes:
+            for thread, loop in {(attempt.thread, attempt.loop) for attempt in self._overdue(now)}:
+                self._end_hog(thread, loop)
+            self._replan(now)
+        if now >= reaper.due():
+            reaper.work(self.running)
 
     def _rung(self, frame: FrameType | None) -> None:
         """The alarm: this is the main thread, in the middle of anything."""
@@ -99,7 +113,9 @@ class Watchdog:
         return [attempt for attempt in list(self.running) if is_over(attempt, now)]
 
     def _replan(self, now: float) -> None:
+        """Forget what has ended meanwhile (a stop may have come too late), and plan for the rest."""
         with self._lock:
+            self.running -= {attempt for attempt in list(self.running) if not (attempt.open or attempt.abandoned)}
             self._wake_at(min((_next_look(attempt, now) for attempt in list(self.running)), default=NEVER))
 
 

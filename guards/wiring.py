@@ -14,6 +14,7 @@ from langchain_core.tracers.langchain import LangChainTracer
 from langgraph._internal._config import ensure_config, patch_config, recast_checkpoint_ns
 from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_SEND
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq, set_config_context
+from langgraph.channels import BinaryOperatorAggregate
 from langgraph.errors import GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -23,6 +24,8 @@ from langgraph.types import Command
 
 from guards.attempt import contained
 from guards.errors import Permanent
+from guards.reaper import reaper
+from guards.scope import scope_of
 from state.guarded import Run, join
 
 RUN = "run"
@@ -82,6 +85,25 @@ def show_run(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> None:
     """Make the record part of the output when the author's output schema does not name it."""
     if isinstance(compiled.output_channels, list) and RUN not in compiled.output_channels:
         compiled.output_channels.append(RUN)
+
+
+class _RunChannel(BinaryOperatorAggregate[Run]):
+    """The run's record; LangGraph tells every channel when the run's last superstep is done."""
+
+    __slots__ = ()
+
+    def finish(self) -> bool:
+        scope = scope_of(self.value.id) if isinstance(self.value, Run) else None
+        if scope is not None:
+            reaper.end_of_run(scope)
+        return False
+
+
+def reap_at_the_end(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> None:
+    """Let what a run leaves alive be ended when it ends, before its caller gets the result."""
+    channel = _RunChannel(Run, join)
+    channel.key = RUN
+    compiled.channels[RUN] = channel
 
 
 def show_subgraph(compiled: CompiledStateGraph[Any, Any, Any, Any], node: str, inner: object) -> None:
