@@ -325,7 +325,8 @@ async def test_a_connection_that_a_node_forgot_is_closed_after_its_run(how: Any)
     before = reaped().sockets
     async with Server() as server:
         await run(guarded(await leaves(lambda: how(server.url))))
-        assert await server.gone() and reaped().sockets > before
+        assert await server.gone()
+        assert how is forgets_a_client or reaped().sockets > before  # a client may be collected by itself before that
 
 
 async def test_bare_a_connection_that_a_node_forgot_stays_open() -> None:
