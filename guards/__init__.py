@@ -4,6 +4,7 @@ from guards.apart import apart
 from guards.attempt import remaining
 from guards.check import check
 from guards.clean import INPUT, OUTPUT, clean
+from guards.coordinate import coordinate
 from guards.current import detached
 from guards.debate import debate
 from guards.describe import describe
@@ -36,6 +37,7 @@ __all__ = [
     "check",
     "clean",
     "closing",
+    "coordinate",
     "debate",
     "describe",
     "detached",

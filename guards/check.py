@@ -7,7 +7,7 @@ from typing import Any
 
 from langgraph.graph import StateGraph
 
-from guards import rules_nodes, rules_state, rules_ways
+from guards import rules_nodes, rules_peers, rules_state, rules_ways
 from guards.drawing import Drawing, draw, is_compiled
 from guards.hole import Hole, in_order
 from guards.policy import Policy
@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     rules_ways.uneven_joins,
     rules_ways.uncleaned_input,
     rules_ways.uncleaned_output,
+    rules_peers.no_coordinator,
     rules_nodes.not_async,
     rules_nodes.no_time_outs,
     rules_nodes.unguarded_subgraphs,

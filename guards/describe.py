@@ -11,6 +11,7 @@ from guards.policy import Policy
 from guards.rules_state import writes
 from guards.source import read
 from guards.steps import supersteps
+from guards.words import words
 
 _LIMITS = ("seconds", "timeout", "attempts", "calls", "tokens", "dollars", "rounds", "fan_out", "wind_down")
 
@@ -66,6 +67,8 @@ class Description:
     Attributes:
         channels: Pairs of agents that hand something to each other in this topology.
         channels_possible: Pairs if everybody talked to everybody: n(n-1)/2 (guide: B5).
+        agents: How many there are.
+        coordinators: The bosses that hand out work (`coordinate`).
         supersteps: The most steps a run can take; None when a cycle has no bound.
     """
 
@@ -78,6 +81,8 @@ class Description:
     gathers: tuple[GatherView, ...]
     channels: int
     channels_possible: int
+    agents: int
+    coordinators: tuple[str, ...]
     supersteps: int | None
     mermaid: str
 
@@ -109,6 +114,8 @@ def description(graph: Any, name: str = "") -> Description:
         gathers=_gathers(drawing),
         channels=len({frozenset((way.source, way.target)) for way in drawing.ways if _between(way, agents)}),
         channels_possible=len(agents) * (len(agents) - 1) // 2,
+        agents=len(agents),
+        coordinators=tuple(words(builder).coordinators),
         supersteps=supersteps(drawing, limits),
         mermaid=mermaid(graph),
     )
@@ -123,7 +130,8 @@ def describe(graph: Any, name: str = "") -> str:
         "",
         "limits      " + "  ".join(f"{limit}={_shown(value)}" for limit, value in it.limits.items()),
         f"supersteps  {steps}",
-        f"channels    {it.channels} of {it.channels_possible} possible between agents, n(n-1)/2",
+        f"agents      {it.agents}, with {it.channels} of {it.channels_possible} possible channels, n(n-1)/2",
+        *(f"coordinator  {name}" for name in it.coordinators),
         "",
         "nodes",
         *_table([_row(node) for node in it.nodes]),

@@ -22,6 +22,7 @@ class Fanout:
 
     def __init__(self, worker: str, into: str, over: Callable[[Any], Sequence[Any]], at_most: int) -> None:
         self.worker = worker
+        self.workers: tuple[str, ...] = (worker,)
         self.into = into
         self.over = over
         self.at_most = at_most

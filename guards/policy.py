@@ -52,6 +52,7 @@ class Policy:
         calls_in_flight: Model calls of one provider key that are open at once in this process.
         breaker: When the circuit of a model, tool or source opens (guide: C5); None: never.
         prices: USD per million (input, output) tokens by model name; goes before the price table.
+        uncoordinated: Whether 4 or more agents may talk to each other with no coordinator (guide: C3).
         clean_input: Whether every way from the start must pass `clean(INPUT, ...)`.
         clean_output: Whether every way to the end must pass `clean(OUTPUT, ...)`.
 
@@ -82,6 +83,7 @@ class Policy:
     calls_in_flight: int | None = 100
     breaker: Breaker | None = Breaker()
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    uncoordinated: bool = False
     clean_input: bool = True
     clean_output: bool = True
 

@@ -95,7 +95,7 @@ def _pair(first: str, second: str) -> Pair:
 def _sent(route: Route) -> frozenset[str]:
     """Nodes that one decision of a router may start several times."""
     if route.fanout is not None:
-        return frozenset([route.fanout.worker])
+        return frozenset(route.fanout.workers)
     if route.loop is not None or not sends(route.function):
         return frozenset()
     return read(route.function).sends or frozenset(route.targets) - {END}
@@ -103,4 +103,6 @@ def _sent(route: Route) -> frozenset[str]:
 
 def _several(route: Route) -> bool:
     """Whether it may choose more than one target at once."""
-    return route.loop is None and route.fanout is None and read(route.function).several
+    if route.fanout is not None:
+        return len(route.fanout.workers) > 1
+    return route.loop is None and read(route.function).several

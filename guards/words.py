@@ -32,6 +32,7 @@ class Words:
 
     gatherings: list[Gathering] = field(default_factory=list)
     policies: "dict[str, Policy]" = field(default_factory=dict)
+    coordinators: list[str] = field(default_factory=list)
 
 
 _words: "WeakKeyDictionary[Any, Words]" = WeakKeyDictionary()
