@@ -4,7 +4,7 @@ publish.
 
 from langgraph.graph import END, START, StateGraph
 
-from guards import INPUT, OUTPUT, Policy, clean, closing, fallback, gather, guard, loop
+from guards import INPUT, OUTPUT, Limits, Policy, clean, closing, fallback, gather, guard, loop
 from nodes.follow_up import follow_up
 from nodes.merge import merge
 from nodes.plan import plan, plan_by_rule
@@ -18,7 +18,14 @@ from nodes.write import assemble, write
 from state.research import Brief, Context, Gathered, Question, Research, Result
 
 POLICY = Policy(seconds=300, timeout=30, attempts=2, calls=40, dollars=1.00)
-SOURCES = POLICY.but(timeout=60, attempts=1)
+NO_MODEL = POLICY.but(per_attempt=Limits(calls=0))
+ONE_QUESTION = POLICY.but(per_attempt=Limits(calls=2, output_tokens=2_000))  # asked again where a schema is refused
+NODES = {
+    **dict.fromkeys(("merge", "follow_up", "settle", "publish"), NO_MODEL),
+    **dict.fromkeys(("plan", "review"), ONE_QUESTION),
+    "write": POLICY.but(per_attempt=Limits(calls=4, output_tokens=10_000)),  # the writer, and the judge beside it
+}
+SOURCES = NO_MODEL.but(timeout=60, attempts=1)
 
 
 def looked_twice(state: Gathered) -> bool:
@@ -56,4 +63,4 @@ def build() -> StateGraph[Research, Context, Question, Result]:
     return graph
 
 
-graph = guard(build(), POLICY, name="research")
+graph = guard(build(), POLICY, name="research", nodes=NODES)

@@ -2,6 +2,7 @@
 
 from guards.apart import apart
 from guards.attempt import remaining
+from guards.ceiling import ceiling
 from guards.check import check
 from guards.clean import INPUT, OUTPUT, clean
 from guards.coordinate import coordinate
@@ -34,6 +35,7 @@ __all__ = [
     "Transient",
     "Unsafe",
     "apart",
+    "ceiling",
     "check",
     "clean",
     "closing",

@@ -15,7 +15,7 @@ from guards.wrap import Builder, Wrapping
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 DEFAULT = Policy()
-_guarded: "WeakKeyDictionary[Any, tuple[Builder, Policy]]" = WeakKeyDictionary()
+_guarded: "WeakKeyDictionary[Any, tuple[Builder, Policy, Mapping[str, Policy]]]" = WeakKeyDictionary()
 
 
 def guard(
@@ -65,6 +65,12 @@ def drawing_of(graph: Any) -> Builder:
     return found[0] if found else graph.builder
 
 
+def nodes_of(graph: Any) -> Mapping[str, Policy]:
+    """The other limits of single nodes that `guard()` was given."""
+    found = _guarded.get(graph.builder)
+    return found[2] if found else {}
+
+
 def _compile(builder: Builder, policy: Policy, name: str, own: Mapping[str, Policy]) -> Compiled:
     wrapping = Wrapping(builder, policy, name, own)
     wrapped = wrapping.builder()
@@ -75,6 +81,6 @@ def _compile(builder: Builder, policy: Policy, name: str, own: Mapping[str, Poli
     for node, spec in builder.nodes.items():
         show_subgraph(compiled, node, spec.runnable)
         run_under_guard(compiled, node, wrapping.nodes[node])
-    _guarded[wrapped] = (builder, policy)
+    _guarded[wrapped] = (builder, policy, own)
     trace_quietly()
     return compiled

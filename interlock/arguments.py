@@ -21,8 +21,10 @@ examples:
   interlock show RUN --json             a run's id is on stderr and in `interlock runs`; its beginning is enough
   interlock resume RUN                  go on with a run that was killed
   interlock check path/to/project       every way in which its graphs can run away
+  interlock ceiling research            the most that a run can cost, before it starts
 
-exit codes: 0 complete, 3 partial, 4 refused, 5 stopped; 2 bad usage, 1 a fault of ours (check: 1 for holes)"""
+exit codes: 0 complete, 3 partial, 4 refused, 5 stopped; 2 bad usage, 1 a fault of ours (check: 1 for holes;
+ceiling: 1 above what is allowed)"""
 
 MANY = """\
 Many questions: FILE holds a JSON object a line, {"id": "...", "question": "..."}. OUT gets one JSON answer a line, in
@@ -41,7 +43,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="interlock", description=ABOUT, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
-    for add in (_research, _runs, _show, _resume, _check, _describe, _doctor):
+    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _doctor):
         add(added)
     args = parsed(parser, dict(added.choices), argv)
     if not args.command and not args.version:
@@ -109,6 +111,17 @@ def _check(commands: Any) -> None:
 def _describe(commands: Any) -> None:
     it = _command(commands, "describe", "say what a graph is, what it may do, and its limits")
     it.add_argument("graph", metavar="GRAPH", help="a name in ./langgraph.json, or a target as for `interlock check`")
+    _json(it)
+
+
+def _ceiling(commands: Any) -> None:
+    it = _command(commands, "ceiling", "say the most calls, tokens, dollars and seconds that a run of a graph can take")
+    it.add_argument("graph", metavar="GRAPH", help="a name in ./langgraph.json, or a target as for `interlock check`")
+    it.add_argument("--model", default="", metavar="NAME", help="the dearest model that it calls, for its price")
+    gate = it.add_argument_group("a gate for CI", "exit code 1 when the ceiling is above")
+    gate.add_argument("--max-dollars", type=amount, metavar="USD", help="money")
+    gate.add_argument("--max-calls", type=count, metavar="N", help="model calls")
+    gate.add_argument("--max-seconds", type=amount, metavar="S", help="wall time")
     _json(it)
 
 

@@ -170,10 +170,10 @@ def _answer(values: Mapping[str, Any]) -> Answer:
 
 def _graph(job: Job, store: "Store") -> Any:
     """The graph under the job's limits, with the store's checkpoints."""
-    from graphs.research import POLICY, build, graph
+    from graphs.research import NODES, POLICY, build, graph
     from guards import guard
 
-    limited = guard(build(), POLICY.but(**job.limits), name="research") if job.limits else graph
+    limited = guard(build(), POLICY.but(**job.limits), name="research", nodes=NODES) if job.limits else graph
     return limited.copy(update={"checkpointer": store.saver})
 
 

@@ -1,10 +1,17 @@
 """Targets: where a graph is said to be, looked at before anything is imported from there."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interlock.exits import BadUsage
+
+if TYPE_CHECKING:
+    from guards.load import Loaded
 
 
 def there(target: str) -> str:
@@ -25,6 +32,22 @@ def there(target: str) -> str:
     raise BadUsage(f"there is no '{target}': name a module:graph, a file.py[:graph], a langgraph.json or a folder")
 
 
+@contextmanager
+def one_graph(target: str) -> "Iterator[Loaded]":
+    """Load one graph: a name in ./langgraph.json, or a target that holds no other one.
+
+    Raises:
+        BadUsage: There is none, or several.
+    """
+    from guards.load import loaded
+
+    config = Path("langgraph.json")
+    named = target.isidentifier() and not Path(target).exists() and config.is_file()
+    with loaded(str(config) if named else there(target)) as graphs:
+        by_name = {graph.name: graph for graph in graphs}
+        yield by_name[_chosen(target if named else "", list(by_name))]
+
+
 def _module(name: str) -> bool:
     """Whether a module of that name can be found from here; nothing of it is run."""
     if not name.isidentifier():
@@ -37,3 +60,14 @@ def _module(name: str) -> bool:
         return False
     finally:
         sys.path.remove(here)
+
+
+def _chosen(name: str, names: list[str]) -> str:
+    if not name and len(names) == 1:
+        return names[0]
+    if name in names:
+        return name
+    close = get_close_matches(name, names, 1)
+    meant = f", did you mean {close[0]}?" if close else ""
+    what = f"there is no graph '{name}'{meant}" if name else "there are several graphs"
+    raise BadUsage(f"{what}: name one of {', '.join(names)}")
