@@ -133,10 +133,14 @@ def ceiling(graph: Any, *, model: str = "", name: str = "") -> Ceiling:
         ValueError: Nobody knows the model's price.
     """
     builder, policy, nodes, own = _opened(graph)
-    limits = policy or DEFAULT
-    drawing = draw(builder)
+    return reckoned(builder, policy, nodes, name or own, model)
+
+
+def reckoned(builder: Any, policy: Policy | None, nodes: Mapping[str, Policy], name: str, model: str = "") -> Ceiling:
+    """The ceiling of a drawing under a policy, or under the default one, with other limits for some nodes."""
+    drawing, limits = draw(builder), policy or DEFAULT
     drawing = replace(drawing, policies={**drawing.policies, **nodes})
-    return _Reckoning(drawing, limits, _price(model, limits), model).ceiling(name or own, policy is not None)
+    return _Reckoning(drawing, limits, _price(model, limits), model).ceiling(name, policy is not None)
 
 
 class _Reckoning:

@@ -72,6 +72,8 @@ class Certainty:
 
 def loop_body(after: Mapping[str, list[str]], source: str, back_to: str) -> set[str]:
     """The nodes between the start of a loop and its router."""
+    if source == back_to:
+        return {source}
     forth = {back_to} | set(trail(after, back_to, lambda node: node == source))
     backwards: dict[str, list[str]] = {}
     for before, targets in after.items():

@@ -4,6 +4,7 @@ A failure becomes an entry in `run.missing` and the node's fallback, or, where t
 ending run walks the shortest way out: nodes are passed over, except those that close it.
 """
 
+import asyncio
 import logging
 import time
 from contextvars import Context, copy_context
@@ -14,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.types import Command
 
+from guards.afford import affordable, within
 from guards.attempt import NOTHING, Attempt
 from guards.calls import leave_open_calls
 from guards.errors import Permanent, Refused, TimedOut
@@ -47,7 +49,7 @@ from guards.wiring import (
     thread_of,
     write_run,
 )
-from state.guarded import Missing, Run, Spent, Status, join
+from state.guarded import Ceiling, Missing, Run, Spent, Status, join
 
 log = logging.getLogger("interlock")
 
@@ -88,7 +90,10 @@ class _Task:
         thread, self.place = thread_of(config)
         self.task = step_of(config)[1]
         self.scope = enter(self.run, thread, plan.policy, tenant_of(config))
+        if self.run.ceiling is not None and plan.policy.when_short == "shrink":
+            self.scope.policy = within(plan.policy, self.run.ceiling)
         self.spent = NOTHING
+        self.ceiling: Ceiling | None = None
         self.missing: list[Missing] = []
         self.stop = ""
         self.refusal = ""
@@ -110,6 +115,7 @@ class _Task:
         self._note_stop_request()
         self._count_quorums()
         if not self._ending():
+            await self._begin()
             return await self._attempts()
         if self.plan.closing:
             return await self._close(self.plan.body)
@@ -124,6 +130,24 @@ class _Task:
         """What the record tells is in the store too."""
         if self.task in self.scope.called:
             await settled(self._left(True))
+
+    async def _begin(self) -> None:
+        """Know what a new run may take, before it takes anything, and whether that is left."""
+        if self.run.ceiling is not None or self.run.spent.calls:
+            return
+        if self.scope.beginning is None:  # one look for all nodes of the first step
+            self.scope.beginning = asyncio.ensure_future(self._reckoned())
+        begun = self.scope.beginning
+        self.ceiling, told = begun.result() if begun.done() else await asyncio.shield(begun)
+        self.missing.extend(told)
+
+    async def _reckoned(self) -> tuple[Ceiling | None, tuple[Missing, ...]]:
+        most = await self.plan.ceiling()
+        if most is None or self.scope.foreign:
+            return most, ()
+        most, told = await affordable(self.plan.policy, self.scope.tenant, most)
+        self.scope.policy = within(self.plan.policy, most) if told else self.scope.policy
+        return most, told
 
     async def _attempts(self) -> Any:
         try:
@@ -260,7 +284,14 @@ class _Task:
         spent = Spent(seconds=max(0.0, time.time() - self.run.started - self.paused))
         if self.spent is not NOTHING:
             spent = self.spent + spent
-        delta = Run(spent=spent, paused=self.paused, missing=tuple(self.missing), stop=self.stop, refusal=self.refusal)
+        delta = Run(
+            spent=spent,
+            ceiling=self.ceiling,
+            paused=self.paused,
+            missing=tuple(self.missing),
+            stop=self.stop,
+            refusal=self.refusal,
+        )
         return delta if self.base is None else join(self.base, delta)
 
     def _claim_thread(self) -> None:

@@ -1,6 +1,6 @@
 """Node plan: what the guard knows about one node of a drawing."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from guards.fields import Fields
 from guards.policy import Policy
 from guards.update import Reducers
 from guards.words import Gathering
-from state.guarded import Run
+from state.guarded import Ceiling, Run
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class NodePlan:
         branch: It is a branch of a gathering: its loss does not end the run.
         optional: Its loss alone does not make the run partial (the join judges).
         way_out: Where to go when the node, which routes by `Command`, could not say it.
+        ceiling: The most that a run of the graph can take, None when nobody can tell.
         quorums: The gatherings that it joins and that state a quorum.
     """
 
@@ -41,6 +42,7 @@ class NodePlan:
     begin: Callable[[], Run]
     targets: frozenset[str]
     reducers: Reducers
+    ceiling: Callable[[], Awaitable[Ceiling | None]]
     single: frozenset[str] = frozenset()
     fields: Fields = field(default_factory=dict)
     plain: Runnable[Any, Any] | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from guards.breaker import Breaker
 from guards.limits import Limits
@@ -46,6 +46,9 @@ class Policy:
         per_day: The same in one day (UTC).
         per_tenant: Limits of one tenant in one day: `configurable.tenant` of the run's config. Runs without one share
             the tenant "".
+        when_short: What happens when less is left of an hour's, a day's or a tenant's limits than the run's ceiling
+            (`guards.ceiling`): "refuse" it before it starts, "shrink" its limits to what is left, or "start" it as it
+            is, to be stopped when the limit is reached.
         requests_per_minute: Model calls in any 60 s, over all agents, runs and processes that share a provider key and
             a store (guide: I3).
         tokens_per_minute: Input plus output tokens, in the same way.
@@ -78,6 +81,7 @@ class Policy:
     fan_out: int | None = None
     wind_down: float = 10.0
     reply_tokens: int = 4_096
+    when_short: Literal["refuse", "shrink", "start"] = "refuse"
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     calls_in_flight: int | None = 100

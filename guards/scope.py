@@ -5,6 +5,7 @@ a resumed run and a running one are the same thing. Scopes are found by run id o
 used last are kept, `SCOPES_KEPT` in all, so that nothing piles up.
 """
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict
@@ -46,6 +47,7 @@ class Scope:
         used: What was spent and set aside in the run after the last call was reserved.
         foreign: Whether the run was begun elsewhere: in another process, or so long ago that this one forgot it.
         called: Tasks that made calls here.
+        beginning: The look at what the run may take, before its first node.
         attempts: Attempts that are running now.
         wrote: By key without a reducer: the step and the task that wrote it last.
         tried: Its attempts, each for as long as something of it is alive.
@@ -59,6 +61,7 @@ class Scope:
     used: Amount = NOTHING
     foreign: bool = False
     called: set[str] = field(default_factory=set)
+    beginning: "asyncio.Future[Any] | None" = None
     attempts: "set[Attempt]" = field(default_factory=set)
     wrote: dict[str, tuple[str, str]] = field(default_factory=dict)
     tried: "list[ReferenceType[Attempt]]" = field(default_factory=list)

@@ -1,6 +1,8 @@
 """Wrap: a copy of a drawing in which every node and every router is guarded."""
 
+import asyncio
 import copy
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -25,7 +27,9 @@ from guards.update import reducers_of
 from guards.wayout import distances, nearest
 from guards.wiring import RUN, held, node_runnable
 from guards.words import words
-from state.guarded import Guarded, Run, join
+from state.guarded import Ceiling, Guarded, Run, join
+
+log = logging.getLogger("interlock")
 
 Builder = StateGraph[Any, Any, Any, Any]
 
@@ -46,6 +50,7 @@ class Wrapping:
         self.name = name
         self.gatherings = words(drawing).gatherings
         self.policies = {**words(drawing).policies, **own}
+        self._ceilings: list[Ceiling | None] = []
         self.away = distances(drawing)
         self.reducers = reducers_of(drawing.channels) | {RUN: (Run, join)}
         self.single = frozenset(key for key, channel in drawing.channels.items() if takes_one(channel))
@@ -80,6 +85,22 @@ class Wrapping:
         note_begin(ident)
         return Run(id=ident, trace_id=trace, graph=self.name, started=now, deadline=min(deadlines, default=None))
 
+    async def ceiling(self) -> Ceiling | None:
+        """The most that a run can take; reckoned once, in a thread: sources are read."""
+        if not self._ceilings:
+            self._ceilings.append(await asyncio.to_thread(self._reckoned))
+        return self._ceilings[0]
+
+    def _reckoned(self) -> Ceiling | None:
+        from guards.afford import recorded
+        from guards.ceiling import reckoned
+
+        try:
+            return recorded(reckoned(self.drawing, self.policy, self.policies, self.name))
+        except Exception as error:  # a figure less, no reason to fail
+            log.warning("the ceiling is not known", extra={"graph": self.name, "error": type(error).__name__})
+            return None
+
     def _node(self, name: str, spec: Any) -> NodePlan:
         function = _function(spec.runnable)
         plain = getattr(function, "fallback", None)
@@ -94,6 +115,7 @@ class Wrapping:
             begin=self.begin,
             targets=frozenset(spec.ends or ()),
             reducers=self.reducers,
+            ceiling=self.ceiling,
             single=self.single,
             fields=self.fields,
             plain=None if plain is None else node_runnable(name, plain),

@@ -60,6 +60,20 @@ class Progress(BaseModel):
     lengths: dict[str, int] = Field(default_factory=dict, description="Of the state's lists, after the last round.")
 
 
+class Ceiling(BaseModel):
+    """The most that a run can take, told at its start. None: nothing bounds it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    calls: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    tokens: int | None = None
+    dollars: float | None = None
+    tool_calls: int | None = None
+    seconds: float | None = None
+
+
 class Run(BaseModel):
     """The record of one run; also, with most fields left empty, a delta to it."""
 
@@ -71,6 +85,7 @@ class Run(BaseModel):
     started: float = Field(default=0.0, description="Seconds since the epoch; survives a resume.")
     deadline: float | None = Field(default=None, description="Seconds since the epoch; None: no deadline.")
     spent: Spent = Spent()
+    ceiling: Ceiling | None = Field(default=None, description="The most that it can spend, known at its start.")
     rounds: dict[str, int] = Field(default_factory=dict, description="Rounds of each loop that is under way.")
     progress: dict[str, Progress] = Field(default_factory=dict, description="By loop, while it is under way.")
     missing: tuple[Missing, ...] = ()
@@ -110,12 +125,13 @@ def join(run: Run, new: Run) -> Run:
     """Reducer: add a delta to the record, or begin a new record when the delta carries another run's id."""
     if new.id and new.id != run.id:
         return new
-    if not (new.missing or new.rounds or new.missing_dropped or new.paused or new.ending):
+    if not (new.missing or new.rounds or new.missing_dropped or new.paused or new.ending or new.ceiling):
         return run.model_copy(update={"spent": run.spent + new.spent})  # what most nodes add
     missing = list(dict.fromkeys((*run.missing, *new.missing)))
     return run.model_copy(
         update={
             "spent": run.spent + new.spent,
+            "ceiling": run.ceiling or new.ceiling,
             "rounds": {**run.rounds, **{k: run.rounds.get(k, 0) + n for k, n in new.rounds.items()}},
             "progress": {**run.progress, **new.progress},
             "missing": tuple(missing[:MISSING_KEPT]),

@@ -315,7 +315,7 @@ async def test_a_tenant_has_a_day_for_all_its_runs_and_runs_without_one_share_th
 ) -> None:
     books = MemoryStore()
     monkeypatch.setattr("guards.ledger.store", lambda: books)
-    graph = guard(chain(asks(model(server))), PRICED.but(per_tenant=Limits(calls=1)))
+    graph = guard(chain(asks(model(server))), PRICED.but(per_tenant=Limits(calls=1), when_short="start"))
     outcomes = [
         (await graph.ainvoke({"log": []}, {"configurable": {"tenant": tenant}}))["run"].outcome
         for tenant in ("a", "a", "b", "", "")
