@@ -80,7 +80,9 @@ class _Body:
                 return self._known(name)
             case ast.Attribute(value=value, attr=attr):
                 module = self._module(value)
-                return not _CALLING.fullmatch(attr) if module is None else self._safe(getattr(module, attr, None))
+                if module is None:
+                    return not _CALLING.fullmatch(attr)
+                return _is_standard(module.__name__) or self._safe(getattr(module, attr, None))
         return True
 
     def _module(self, value: ast.expr) -> types.ModuleType | None:
@@ -116,11 +118,13 @@ def _is_record(thing: Any) -> bool:
 
 
 def _standard(thing: Any) -> bool:
-    """Whether it is the standard library's, or LangGraph's word for where to go next."""
+    """Whether it is the standard library's, a harmless built-in, or LangGraph's word for where to go next."""
     module = getattr(thing, "__module__", None) or ""
+    if module == "builtins":
+        return isinstance(thing, (type, types.BuiltinFunctionType)) and thing.__name__ not in _NEVER
+    return module == "langgraph.types" or _is_standard(module)
+
+
+def _is_standard(module: str) -> bool:
     top = module.partition(".")[0]
-    return (
-        module == "langgraph.types"
-        or (top in sys.stdlib_module_names and top not in _UNSURE_MODULES)
-        or (top == "builtins" and isinstance(thing, (type, types.BuiltinFunctionType)) and thing.__name__ not in _NEVER)
-    )
+    return top in sys.stdlib_module_names and top not in _UNSURE_MODULES

@@ -58,11 +58,19 @@ def summary(answer: Answer) -> str:
     parts = [
         f"{answer.outcome}, {answer.stop_reason}" if answer.stop_reason else answer.outcome,
         f"{counted(len(answer.quotes), 'quote')} from {counted(len(cited), 'source')}",
-        f"{counted(spent.calls, 'call')}, ${spent.dollars:.4f}" if spent.calls else "no language model",
+        f"{counted(spent.calls, 'call')}{_of_most(answer)}, ${spent.dollars:.4f}"
+        if spent.calls
+        else "no language model",
         f"{spent.seconds:.1f} s",
         f"run {answer.id}",
     ]
     return " · ".join(parts)
+
+
+def _of_most(answer: Answer) -> str:
+    """What the run could have called at most."""
+    most = answer.ceiling.calls if answer.ceiling else None
+    return "" if most is None else f" of at most {most}"
 
 
 def _rendered(answer: Answer, ending: str) -> str:

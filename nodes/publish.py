@@ -74,6 +74,7 @@ def _answer(state: Research, run: Run, draft: Draft | None, sources: Sequence[So
         missing=run.missing,
         spent=run.spent.model_copy(update={"seconds": round(seconds, 3)}),
         limits=_limits(),
+        ceiling=run.ceiling,
         trace_id=run.trace_id,
     )
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from state.evidence import Kind
-from state.guarded import Missing, Outcome, Spent, Status
+from state.guarded import Ceiling, Missing, Outcome, Spent, Status
 from state.report import Claim, Conflict, Quote
 
 ANSWER_VERSION: Final = "1"
@@ -71,4 +71,5 @@ class Answer(BaseModel):
     missing: tuple[Missing, ...] = Field(default=(), description="What the run should have had and has not.")
     spent: Spent = Spent()
     limits: Limits = Limits()
+    ceiling: Ceiling | None = Field(default=None, description="The most that the run could take, known at its start.")
     trace_id: str = Field(default="", description="Shared by every message and log line of the run.")
