@@ -13,7 +13,8 @@ by its price; it is assumed that no dearer one is called.
 Seconds: the costliest way through the graph, each node with its time-out for every attempt and its fallback, and a
 wait as long as a time-out between attempts (a Retry-After is obeyed that far). Waiting for a person does not count.
 
-Assumed: the graph has no holes (`interlock check`). Not covered: a run that was killed or interrupted executes the
+Assumed: the graph has no holes (`interlock check`). Not covered: a model that a condition calls (`until=`, `over=`),
+which no ledger sees; a run that was killed or interrupted executes the
 nodes that were under way again; then the run's limits alone hold. Not counted: the machine's own time.
 """
 
@@ -22,12 +23,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from langgraph.graph import StateGraph
+from langgraph.graph import START, StateGraph
 
 from guards.callless import makes_no_call
 from guards.check import DEFAULT
 from guards.current import GRACE_SECONDS
-from guards.drawing import Drawing, Node, draw
+from guards.drawing import Drawing, Node, Route, draw
 from guards.executions import executions
 from guards.most import NONE, UNKNOWN, Most, least, total
 from guards.policy import Policy
@@ -35,6 +36,7 @@ from guards.prices import Price, price_of
 from guards.steps import longest, supersteps
 
 QUANTITIES = ("calls", "input_tokens", "output_tokens", "tokens", "dollars", "tool_calls", "seconds")
+NO_CALL = "no call in its source"
 SHOWN = ("calls", "tokens", "dollars", "seconds")
 
 
@@ -151,8 +153,13 @@ class _Reckoning:
 
     def ceiling(self, name: str, guarded: bool) -> Ceiling:
         times = executions(self.drawing, self.policy)
-        terms = tuple(self._term(self.drawing.nodes[node], count) for node, count in times.items())
-        path = longest(self.drawing, self.policy, dict.fromkeys(self.drawing.nodes, math.inf) | _costs(terms))
+        nodes = [self._term(self.drawing.nodes[node], count) for node, count in times.items()]
+        routers = [(route.source, self._router(route, times)) for route in self.drawing.routes if _is_own(route)]
+        terms = (*nodes, *(term for _, term in routers))
+        costs = dict.fromkeys(self.drawing.nodes, math.inf) | {term.node: _cost(term) for term in nodes}
+        for source, term in routers:
+            costs[source] = costs.get(source, 0.0) + _cost(term)
+        path = longest(self.drawing, self.policy, costs)
         seconds = None if path is None or math.isinf(path) else path
         summed = total(term.total for term in terms)
         sums = {**summed._asdict(), "seconds": seconds}
@@ -189,6 +196,22 @@ class _Reckoning:
             inside=inside,
         )
 
+    def _router(self, route: Route, times: Mapping[str, int | None]) -> Term:
+        """An author's own router: one attempt after each execution of its node."""
+        sure = makes_no_call(route.function)
+        attempt = NONE if sure else UNKNOWN.within(self.policy.per_attempt, self.price)
+        count, timeout = 1 if route.source == START else times[route.source], self.policy.timeout
+        return Term(
+            node=f"router of {route.source}",
+            executions=count,
+            attempts=1,
+            attempt=attempt,
+            fallback=NONE,
+            total=attempt.times(count),
+            seconds=None if timeout is None else timeout + 2 * GRACE_SECONDS,
+            basis=_basis(attempt, sure),
+        )
+
     def _attempt(self, node: Node, own: Policy) -> tuple[Most, str, Ceiling | None]:
         """What one attempt may use, why, and the sub-agent that it is."""
         if node.cleans:
@@ -197,9 +220,9 @@ class _Reckoning:
         if inside is not None:
             return inside.most.within(own.per_attempt, self.price), "sub-agent", inside
         if node.graph is None and makes_no_call(node.function):
-            return NONE, "no call in its source", None
+            return NONE, NO_CALL, None
         found = UNKNOWN.within(own.per_attempt, self.price)
-        return found, "unbounded" if found.calls is None else "per_attempt", None
+        return found, _basis(found, False), None
 
     def _inside(self, node: Node) -> Ceiling | None:
         from guards.guard import is_guarded
@@ -237,8 +260,17 @@ def _seconds(node: Node, own: Policy, inside: Ceiling | None) -> float | None:
     return float(tries * (one + 2 * GRACE_SECONDS) + waits)
 
 
-def _costs(terms: tuple[Term, ...]) -> dict[str, float]:
-    return {term.node: math.inf if term.seconds is None else term.seconds for term in terms}
+def _cost(term: Term) -> float:
+    return math.inf if term.seconds is None else term.seconds
+
+
+def _basis(attempt: Most, sure: bool) -> str:
+    return NO_CALL if sure else "unbounded" if attempt.calls is None else "per_attempt"
+
+
+def _is_own(route: Route) -> bool:
+    """Whether it is a router that its author wrote, not one of our words."""
+    return route.loop is None and route.fanout is None
 
 
 def _binding(highest: float | None, summed: float | None) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from guards.ceiling import SHOWN, Ceiling, Term
+from guards.ceiling import NO_CALL, SHOWN, Ceiling, Term
 from guards.most import NONE
 
-BASES = {"no call in its source": "no calls", "cleaner": "no calls", "unbounded": "run only"}
+BASES = {NO_CALL: "no calls", "cleaner": "no calls", "unbounded": "run only"}
 HEAD = ("node", "runs", "tries", "each", "calls", "tokens", "dollars", "seconds", "known from")
 
 

@@ -13,7 +13,7 @@ from model_server import ModelServer
 
 from graphs.research import build
 from graphs.research import graph as research
-from guards import Limits, Policy, Unsafe, ceiling, fallback, gather, guard, loop
+from guards import Limits, Unsafe, ceiling, fallback, gather, guard, loop
 from guards.callless import makes_no_call
 from guards.ceiling import Ceiling, Term
 from guards.ceiling_text import text
@@ -147,6 +147,22 @@ def test_a_cycle_without_a_bound_has_no_bound_here_either() -> None:
     assert term(found, "a").executions is None and found.supersteps is None and found.unbounded
 
 
+def test_a_router_that_may_ask_a_model_is_a_term_of_its_own() -> None:
+    async def asking(state: Any) -> str:
+        return str((await state["topic"].ainvoke("x")).content)
+
+    def plain(state: Log) -> str:
+        return "b" if state["log"] else END
+
+    for router, calls in ((asking, 2), (plain, 0)):
+        drawing = chain(says("a"))
+        drawing.add_node("b", says("b"))
+        drawing.edges.discard(("a", END))
+        drawing.add_conditional_edges("a", router, ["b", END])
+        found = ceiling(guard(drawing, BOUNDED))
+        assert term(found, "router of a").total.calls == calls == found.most.calls
+
+
 # -- what the source shows
 
 
@@ -277,7 +293,3 @@ def test_a_bare_drawing_of_it_has_the_same_executions() -> None:
 
 def _table(told: str) -> list[str]:
     return [line for line in told.splitlines() if line.startswith("  ") and "cure:" not in line]
-
-
-def test_a_policy_says_what_it_does_when_little_is_left() -> None:
-    assert Policy().when_short == "refuse"

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 QUESTION = "When was the bridge built?"
 FIELDS = (
     "version id question outcome stop_reason mode report claims quotes passages sources conflicts missing spent limits "
-    "trace_id"
+    "ceiling trace_id"
 ).split()
 
 
