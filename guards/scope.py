@@ -28,10 +28,15 @@ STOP_SECONDS = 1.5
 
 @dataclass
 class StopRequest:
-    """Somebody wants a run to end now."""
+    """Somebody wants a run to end now.
+
+    Attributes:
+        reason: Why.
+        until: When its closing nodes must have ended, in seconds since the epoch.
+    """
 
     reason: str
-    at: float
+    until: float
 
 
 @dataclass(eq=False)
@@ -71,7 +76,7 @@ class Scope:
         end = float("inf") if self.run.deadline is None else self.run.deadline + paused + _extended(self)
         request = stop_request(self)
         if request is not None:
-            end = min(end, request.at + STOP_SECONDS)
+            end = min(end, request.until)
         return end if closing else end - self._closing_seconds()
 
     def _closing_seconds(self) -> float:
@@ -137,18 +142,19 @@ def claim_thread(scope: Scope, key: str) -> Run | None:
         return other.run
 
 
-def request_stop(name: str, reason: str) -> bool:
-    """End a run now: running nodes are cancelled, closing nodes and fallbacks finish within `STOP_SECONDS`.
+def request_stop(name: str, reason: str, seconds: float = STOP_SECONDS) -> bool:
+    """End a run now: running nodes are cancelled, closing nodes and fallbacks finish within `seconds`.
 
     Args:
         name: The run's id or its thread id.
         reason: One line; it becomes the run's `stop_reason`.
+        seconds: What the closing nodes together may take.
 
     Returns:
         Whether a node of that run was active in this process. If none was, the run ends at its next node.
     """
     with _lock:
-        _keep(_requests, name, StopRequest(reason, time.time()))
+        _keep(_requests, name, StopRequest(reason, time.time() + seconds))
         scopes = [scope for scope in _scopes.values() if name in (scope.run.id, scope.thread)]
     for scope in scopes:
         for attempt in list(scope.attempts):

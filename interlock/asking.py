@@ -1,5 +1,6 @@
 """Asking: a run to its end, and what happens when it waits for a person on the way (`--merge ask`)."""
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from interlock.exits import BadUsage
+from interlock.lifeguard import with_lifeguard
 from interlock.progress import Show, shown
 from interlock.runner import Paused, resume
 from interlock.stopping import Stopping
@@ -22,7 +24,7 @@ Group = dict[str, Any]
 
 
 async def to_the_end(
-    go: Go, store: Store, title: str, quiet: bool, stopping: Stopping, said: str | None = None
+    go: Go, store: Store, title: str, args: argparse.Namespace, stopping: Stopping, said: str | None = None
 ) -> Answer | None:
     """The run's answer; None when it waits for a person and nobody is there: then it is said how to go on.
 
@@ -30,7 +32,7 @@ async def to_the_end(
         go: Starts or resumes the run.
         store: Where it is kept.
         title: The question, for the live view.
-        quiet: Show no progress.
+        args: `quiet`: show no progress; and how the answer is handed over if this process hangs.
         stopping: What ends it early.
         said: What the person says, when that is known already.
 
@@ -39,8 +41,12 @@ async def to_the_end(
     """
     while True:
         try:
-            with shown(quiet, title) as show, stopping.watched(show) as watch:
-                return await go(watch)
+            with (
+                shown(args.quiet, title) as show,
+                stopping.watched(show) as watch,
+                with_lifeguard(watch, args) as seen,
+            ):
+                return await go(seen)
         except Paused as paused:
             run, groups = paused.run, paused.asked["groups"]
         chosen = chosen_values(groups, said) if said else await _ask(groups, stopping)

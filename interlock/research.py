@@ -36,5 +36,5 @@ async def _one(job: "Job", args: argparse.Namespace, out: Path | None, stopping:
 
     async with open_store() as store:
         ask = partial(start, job, store)
-        answer = await to_the_end(ask, store, job.question["question"], args.quiet, stopping)
+        answer = await to_the_end(ask, store, job.question["question"], args, stopping)
     return handed_over(answer, args, out)

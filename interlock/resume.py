@@ -24,5 +24,5 @@ async def _resume(args: argparse.Namespace, out: Path | None, stopping: Stopping
     async with open_store() as store:
         found = await store.find(args.run)
         go_on = partial(resume, found.id, store)
-        answer = await to_the_end(go_on, store, found.question, args.quiet, stopping, args.answer)
+        answer = await to_the_end(go_on, store, found.question, args, stopping, args.answer)
     return handed_over(answer, args, out)

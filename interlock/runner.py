@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Show = Callable[[Event], None]
 
+CLOSING_SECONDS: Final = 20.0
+"""What closing a run whose process hangs may take."""
+
 LOOPBACK: Final = "INTERLOCK_ALLOW_LOOPBACK"
 
 
@@ -99,6 +102,27 @@ async def resume(run: str, store: "Store", show: Show, answer: Any = None) -> An
             raise Paused(run, state.interrupts[0].value)
         with _as_started(job):
             return await _go(run, job, _input(job, state, answer), store, show, _idle(state.values))
+
+
+async def rescue(run: str, reason: str, store: "Store", show: Show) -> Answer:
+    """Close a run whose process hangs: what closes a run runs here, everything else is passed over.
+
+    Args:
+        run: Its id; it is not claimed, for the process that hangs has claimed it.
+        reason: Why it ends.
+        store: Where it is kept.
+        show: Takes the events.
+    """
+    from guards import extend, request_stop
+
+    job = _read(await store.job(run))
+    state = await _graph(job, store).aget_state(_config(run))
+    record: Run | None = state.values.get("run")
+    late = max(0.0, time.time() - record.deadline) if record and record.deadline else 0.0
+    extend(run, late + CLOSING_SECONDS)
+    request_stop(run, reason, CLOSING_SECONDS)
+    with _as_started(job):
+        return await _go(run, job, _input(job, state, None), store, show)
 
 
 @contextlib.contextmanager
