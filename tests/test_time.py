@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 from kit import LOOSE, Log, Written, chain, named, says
 from langgraph.checkpoint.memory import InMemorySaver
@@ -200,3 +201,64 @@ def test_a_signal_handler_of_the_users_stays() -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
+
+
+class Drip:
+    """A server whose reply never ends, a byte at a time."""
+
+    async def __aenter__(self) -> "Drip":
+        self.gone = asyncio.Event()
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}/"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+            while not writer.is_closing():
+                writer.write(b".")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        self.gone.set()
+
+
+def gets(url: str) -> Any:
+    """A node of an author whose client has a time-out, which is one for each read."""
+
+    async def node(state: Log) -> Written:
+        async with httpx.AsyncClient(timeout=1) as client:
+            return {"log": [(await client.get(url)).text]}
+
+    return named("gets", node)
+
+
+async def test_bare_a_reply_that_drips_never_ends() -> None:
+    async with Drip() as drip:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(chain(gets(drip.url)).compile().ainvoke({"log": []}), 1.5)
+
+
+async def test_a_reply_that_drips_ends_with_its_attempt_and_its_connection_is_closed() -> None:
+    async with Drip() as drip:
+        result = await guard(chain(fallback(gets(drip.url), says("plain"))), QUICK).ainvoke({"log": []})
+        assert result["log"] == ["plain"] and result["run"].missing[0].status == "timed out"
+        await asyncio.wait_for(drip.gone.wait(), PATIENCE)
+
+
+async def test_a_node_that_nothing_can_end_is_left_behind_and_named_in_the_log(caplog: Any) -> None:
+    end = asyncio.Event()
+
+    async def deaf(state: Log) -> Written:
+        while not end.is_set():
+            with contextlib.suppress(BaseException):
+                await end.wait()
+        return {"log": ["late"]}
+
+    result = await guard(chain(fallback(deaf, says("plain"))), QUICK).ainvoke({"log": []})
+    end.set()
+    assert result["log"] == ["plain"]
+    assert [one.node for one in caplog.records if one.getMessage() == "node left behind"] == ["deaf"]
