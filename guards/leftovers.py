@@ -5,8 +5,6 @@ import functools
 import gc
 import socket
 import sys
-import sysconfig
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import thread as pool
@@ -175,7 +173,7 @@ def started_things(belongs: Belongs) -> Iterator[Leftover]:
             continue
         if one.kind == "process":
             yield ProcessLeft(one)
-        elif _is_the_nodes(one.thing()):
+        else:
             thread = one.thing()
             yield ThreadLeft(thread.ident, thread.name, one.attempt, None, thread)
 
@@ -247,26 +245,6 @@ def _name_of_work(thread: int, work: FrameType) -> str:
             break
         name = frame.f_code.co_qualname if hasattr(frame.f_code, "co_qualname") else frame.f_code.co_name
     return name
-
-
-def _is_the_nodes(thread: threading.Thread) -> bool:
-    """Whether a thread runs code of the application. A library's thread may serve the whole process."""
-    target = getattr(thread, "_target", None)
-    if isinstance(getattr(target, "__self__", None), Context):
-        target = next(iter(getattr(thread, "_args", ())), None)
-    if isinstance(thread, threading.Timer):
-        target = thread.function
-    while isinstance(target, functools.partial):
-        target = target.func
-    code = getattr(target or type(thread).run, "__code__", None)
-    return code is not None and not code.co_filename.startswith(_installed())
-
-
-@functools.lru_cache(maxsize=1)
-def _installed() -> tuple[str, ...]:
-    """Where libraries are, and this package."""
-    paths = sysconfig.get_paths()
-    return (paths["stdlib"], paths["purelib"], paths["platlib"], str(Path(__file__).parent), "<frozen")
 
 
 def _shut_down(frame: FrameType) -> None:

@@ -9,10 +9,13 @@ Not covered: `os.fork` and `os.posix_spawn` called directly, multiprocessing by 
 
 import functools
 import sys
+import sysconfig
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -74,12 +77,32 @@ def _noting(start: Callable[[threading.Thread], None]) -> Callable[[threading.Th
     @functools.wraps(start)
     def noted(self: threading.Thread) -> None:
         attempt = _starter()
-        if attempt is not None:
+        if attempt is not None and _is_the_nodes(self):
             setattr(self, _OWNER, attempt)
             _add(Started(attempt, "thread", lambda: self))
         start(self)
 
     return noted
+
+
+def _is_the_nodes(thread: threading.Thread) -> bool:
+    """Whether a thread runs code of the application. A library's thread may serve the whole process."""
+    target = getattr(thread, "_target", None)
+    if isinstance(getattr(target, "__self__", None), Context):
+        target = next(iter(getattr(thread, "_args", ())), None)
+    if isinstance(thread, threading.Timer):
+        target = thread.function
+    while isinstance(target, functools.partial):
+        target = target.func
+    code = getattr(target or type(thread).run, "__code__", None)
+    return code is not None and not code.co_filename.startswith(_installed())
+
+
+@functools.lru_cache(maxsize=1)
+def _installed() -> tuple[str, ...]:
+    """Where libraries are, and this package."""
+    paths = sysconfig.get_paths()
+    return (paths["stdlib"], paths["purelib"], paths["platlib"], str(Path(__file__).parent), "<frozen")
 
 
 def _process(attempt: "Attempt", _args: tuple[Any, ...], frame: FrameType) -> None:

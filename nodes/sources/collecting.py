@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from typing_extensions import TypedDict
 
-from guards import Permanent
+from guards import Permanent, detached
 from guards.attempt import current_attempt
 from guards.circuits import watching
 from guards.clean import scan
@@ -125,12 +125,14 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
 def in_thread(look: Callable[[str, Sequence[str]], Found]) -> Look:
     """A look at a file or folder, which blocks, done in a thread and behind a circuit breaker.
 
-    It asks `going_on` now and then and ends when the answer is no.
+    It asks `going_on` now and then and ends when the answer is no, so nobody needs to interrupt it, which could leave a
+    lock held.
     """
 
     async def aside(place: str, queries: Sequence[str]) -> Found:
         async with watched(f"'{place}'"):
-            return await asyncio.to_thread(look, place, queries)
+            with detached():
+                return await asyncio.to_thread(look, place, queries)
 
     return aside
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from guards import detached
 from nodes.sources.collecting import (
     PASSAGES_PER_QUERY,
     Collecting,
@@ -60,7 +61,8 @@ async def web(state: Asked) -> Collecting:
 async def _read(url: str, limit: asyncio.Semaphore) -> Document:
     async with limit, watched(f"host '{_host(url)}'"):
         page = await fetch(url, seconds=min(PAGE_SECONDS, time_left()))
-    return await asyncio.to_thread(_document, page)
+    with detached():  # it ends by itself, and may hold pdfium's lock
+        return await asyncio.to_thread(_document, page)
 
 
 def _document(page: Page) -> Document:
