@@ -27,7 +27,7 @@ def text(it: Ceiling) -> str:
     lines += _table(rows)
     lines += [
         "",
-        "terms: runs (rounds x width) x tries (+1: fallback) x calls each; -: no own bound",
+        "terms: runs (rounds x width) x tries (+1: fallback) x calls each; -: no bound",
         *_table([HEAD, *_rows(it, "")]),
     ]
     for title, held in (("held by the run's limit alone", True), ("UNBOUNDED", False)):

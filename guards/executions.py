@@ -160,7 +160,7 @@ class _Flow:
 def _sent_to(route: Route) -> frozenset[str]:
     """Nodes that one decision of a router may start several times."""
     if route.fanout is not None:
-        return frozenset([route.fanout.worker])
+        return frozenset(route.targets) - {route.fanout.into}
     if route.loop is not None or not sends(route.function):
         return frozenset()
     return read(route.function).sends or frozenset(route.targets) - {END}

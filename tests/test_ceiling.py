@@ -3,22 +3,30 @@
 import json
 import random
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from kit import LOOSE, Log, Written, chain, named, says
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 from model_server import ModelServer
+from typing_extensions import TypedDict
 
 from graphs.research import build
 from graphs.research import graph as research
-from guards import Limits, Unsafe, ceiling, fallback, gather, guard, loop
+from guards import Limits, Unsafe, ceiling, coordinate, fallback, gather, guard, loop
 from guards.callless import makes_no_call
 from guards.ceiling import Ceiling, Term
 from guards.ceiling_text import text
 from guards.stores.memory import MemoryStore
 from interlock.cli import main
+from state.board import Board, Order, Orders, Task, post
+
+
+class Project(TypedDict, total=False):
+    goal: str
+    board: Annotated[Board, post]
+
 
 BOUNDED = LOOSE.but(per_attempt=Limits(calls=2, tokens=100, dollars=0.01), attempts=2)
 PRICES = {"gpt-4o-mini": (1.0, 1.0)}
@@ -161,6 +169,36 @@ def test_a_router_that_may_ask_a_model_is_a_term_of_its_own() -> None:
         drawing.add_conditional_edges("a", router, ["b", END])
         found = ceiling(guard(drawing, BOUNDED))
         assert term(found, "router of a").total.calls == calls == found.most.calls
+
+
+async def test_a_boss_and_its_workers_stay_below_their_ceiling() -> None:
+    ran: list[str] = []
+
+    async def boss(state: Project) -> Orders:
+        return (
+            Orders(orders=tuple(Order(worker="second", instruction=str(n)) for n in range(4))) if not ran else Orders()
+        )
+
+    async def first(task: Task) -> str:
+        return "no"
+
+    async def second(task: Task) -> str:
+        ran.append(task.instruction)
+        return "yes"
+
+    async def begin(state: Project) -> Project:
+        return {"goal": "a report"}
+
+    drawing: StateGraph[Any, Any, Any, Any] = StateGraph(Project)
+    drawing.add_node("begin", begin)
+    drawing.add_node("end", begin)
+    drawing.add_edge(START, "begin")
+    coordinate(drawing, "begin", boss, [first, second], then="end", at_once=3, at_most=4)
+    drawing.add_edge("end", END)
+    graph = guard(drawing, BOUNDED)
+    await graph.ainvoke({"goal": ""})
+    times = {one.node: one.executions or 0 for one in ceiling(graph).terms}
+    assert len(ran) == 4 <= times["second"] == 3 * 5 and times["boss"] == 5 and times["end"] == 1
 
 
 # -- what the source shows
