@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import logging
+import threading
 import time
 import uuid
 from collections import defaultdict
@@ -51,6 +52,7 @@ class Wrapping:
         self.gatherings = words(drawing).gatherings
         self.policies = {**words(drawing).policies, **own}
         self._ceilings: list[Ceiling | None] = []
+        self._lock = threading.Lock()
         self.away = distances(drawing)
         self.reducers = reducers_of(drawing.channels) | {RUN: (Run, join)}
         self.single = frozenset(key for key, channel in drawing.channels.items() if takes_one(channel))
@@ -88,8 +90,13 @@ class Wrapping:
     async def ceiling(self) -> Ceiling | None:
         """The most that a run can take; reckoned once, in a thread: sources are read."""
         if not self._ceilings:
-            self._ceilings.append(await asyncio.to_thread(self._reckoned))
+            await asyncio.to_thread(self._reckon_once)
         return self._ceilings[0]
+
+    def _reckon_once(self) -> None:
+        with self._lock:
+            if not self._ceilings:
+                self._ceilings.append(self._reckoned())
 
     def _reckoned(self) -> Ceiling | None:
         from guards.afford import recorded
