@@ -2,6 +2,7 @@
 
 from guards.apart import apart
 from guards.attempt import remaining
+from guards.breaker import Breaker
 from guards.ceiling import ceiling
 from guards.check import check
 from guards.clean import INPUT, OUTPUT, clean
@@ -23,6 +24,7 @@ from guards.trim import trim
 __all__ = [
     "INPUT",
     "OUTPUT",
+    "Breaker",
     "Interlock",
     "LimitReached",
     "Limits",
