@@ -12,6 +12,7 @@ threads than the main one anything in C. Run such code with `guards.apart`.
 import asyncio
 import logging
 import os
+import queue
 import threading
 import time
 from contextlib import suppress
@@ -41,10 +42,10 @@ class Watchdog:
         self.running: set[Attempt] = set()
         self.wakes = NEVER
         self._lock = threading.RLock()
-        self._woken = threading.Event()
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._alarm: Alarm | None = None
-        reaper.wake = self._woken.set
+        reaper.wake = self._call
 
     def watch(self, attempt: "Attempt") -> None:
         """Look after an attempt until it is discarded from `running`."""
@@ -71,16 +72,26 @@ class Watchdog:
         self.wakes = at
         if self._alarm is not None:
             self._alarm.set(at)
-        self._woken.set()
+        self._call()
+
+    def _call(self) -> None:
+        """Wake the thread; the alarm does it in the middle of anything, where an `Event` could wait for itself."""
+        self._calls.put(None)
 
     def _run(self) -> None:
         while True:
-            self._woken.wait(min(max(0.0, min(self.wakes, reaper.due()) - time.monotonic()), threading.TIMEOUT_MAX))
-            self._woken.clear()
+            self._sleep(min(max(0.0, min(self.wakes, reaper.due()) - time.monotonic()), threading.TIMEOUT_MAX))
             try:
                 self._look(time.monotonic())
             except Exception as error:  # it looks at foreign objects; the next look may go well
                 log.error("the watchdog stumbled", extra={"error": type(error).__name__})
+
+    def _sleep(self, seconds: float) -> None:
+        """Until somebody calls, at most so long; several calls are one."""
+        with suppress(queue.Empty):
+            self._calls.get(timeout=seconds)
+            while True:
+                self._calls.get_nowait()
 
     def _look(self, now: float) -> None:
         if now >= self.wakes:

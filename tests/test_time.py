@@ -262,3 +262,28 @@ async def test_a_node_that_nothing_can_end_is_left_behind_and_named_in_the_log(c
     end.set()
     assert result["log"] == ["plain"]
     assert [one.node for one in caplog.records if one.getMessage() == "node left behind"] == ["deaf"]
+
+
+WOKEN = """
+import signal
+from guards.watchdog import watchdog
+
+rung = 0
+def ring(*_):
+    global rung
+    rung += 1
+    watchdog._call()
+
+watchdog._begin()
+signal.signal(signal.SIGALRM, ring)
+signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+while rung < 2_000:
+    watchdog._call()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("awake")
+"""
+
+
+def test_the_watchdog_can_be_called_from_a_signal_handler_in_the_middle_of_a_call() -> None:
+    done = subprocess.run([sys.executable, "-c", WOKEN], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "awake\n", done.stderr
