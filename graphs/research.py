@@ -4,7 +4,7 @@ publish.
 
 from langgraph.graph import END, START, StateGraph
 
-from guards import INPUT, OUTPUT, Limits, Policy, clean, closing, fallback, gather, guard, loop
+from guards import INPUT, OUTPUT, Limits, Policy, Step, clean, closing, fallback, gather, guard, loop
 from nodes.follow_up import follow_up
 from nodes.merge import merge
 from nodes.plan import plan, plan_by_rule
@@ -17,7 +17,14 @@ from nodes.sources.web import web
 from nodes.write import assemble, write
 from state.research import Brief, Context, Gathered, Question, Research, Result
 
-POLICY = Policy(seconds=300, timeout=30, attempts=2, calls=40, dollars=1.00)
+POLICY = Policy(
+    seconds=300,
+    timeout=30,
+    attempts=2,
+    calls=40,
+    dollars=1.00,
+    degrade=(Step("extractive", at=0.8), Step("extractive", at=0.8, of="seconds")),
+)
 NO_MODEL = POLICY.but(per_attempt=Limits(calls=0))
 ONE_QUESTION = POLICY.but(per_attempt=Limits(calls=2, output_tokens=2_000))  # asked again where a schema is refused
 NODES = {

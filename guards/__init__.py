@@ -9,6 +9,7 @@ from guards.clean import INPUT, OUTPUT, clean
 from guards.coordinate import coordinate
 from guards.current import detached
 from guards.debate import debate
+from guards.degrade import Step, degraded
 from guards.describe import describe
 from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, TimedOut, Transient, Unsafe
 from guards.fallback import closing, fallback
@@ -32,6 +33,7 @@ __all__ = [
     "Policy",
     "Reaped",
     "Refused",
+    "Step",
     "Stopped",
     "TimedOut",
     "Transient",
@@ -43,6 +45,7 @@ __all__ = [
     "closing",
     "coordinate",
     "debate",
+    "degraded",
     "describe",
     "detached",
     "extend",

@@ -35,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     rules_nodes.own_retries,
     rules_nodes.own_caches,
     rules_nodes.error_handlers,
+    rules_nodes.nothing_extractive,
     rules_state.parallel_writes,
     rules_state.not_serializable,
     rules_state.keyless_state,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from langgraph.graph import StateGraph
 
+from guards.degrade import degraded
 from guards.errors import Permanent
 from guards.fallback import closing
 from guards.gather import gather
@@ -180,6 +181,8 @@ class _Rules:
         """Why no further exchange follows; empty when one does."""
         if not held.positions:
             return "nobody said anything"
+        if "single agent" in degraded():
+            return "the run is degraded to a single agent"
         if time.time() >= held.started + self.seconds:
             return f"the debate's {self.seconds:g} s are over"
         if again := self._repeated(held):

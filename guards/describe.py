@@ -69,6 +69,7 @@ class Description:
         channels_possible: Pairs if everybody talked to everybody: n(n-1)/2 (guide: B5).
         agents: How many there are.
         coordinators: The bosses that hand out work (`coordinate`).
+        degrades: What a run gives up, and when.
         supersteps: The most steps a run can take; None when a cycle has no bound.
     """
 
@@ -84,6 +85,7 @@ class Description:
     agents: int
     coordinators: tuple[str, ...]
     supersteps: int | None
+    degrades: tuple[str, ...]
     mermaid: str
 
 
@@ -117,6 +119,7 @@ def description(graph: Any, name: str = "") -> Description:
         agents=len(agents),
         coordinators=tuple(words(builder).coordinators),
         supersteps=supersteps(drawing, limits),
+        degrades=tuple(f"{step.to} from {step.at:.0%} of {step.of} on" for step in limits.degrade),
         mermaid=mermaid(graph),
     )
 
@@ -130,6 +133,7 @@ def describe(graph: Any, name: str = "") -> str:
         "",
         "limits      " + "  ".join(f"{limit}={_shown(value)}" for limit, value in it.limits.items()),
         f"supersteps  {steps}",
+        *(f"degrades    {step}" for step in it.degrades),
         f"agents      {it.agents}, with {it.channels} of {it.channels_possible} possible channels, n(n-1)/2",
         *(f"coordinator  {name}" for name in it.coordinators),
         "",

@@ -6,6 +6,7 @@ ending run walks the shortest way out: nodes are passed over, except those that 
 
 import asyncio
 import logging
+import math
 import time
 from contextvars import Context, copy_context
 from dataclasses import replace
@@ -18,6 +19,8 @@ from langgraph.types import Command
 from guards.afford import affordable, within
 from guards.attempt import NOTHING, Attempt
 from guards.calls import leave_open_calls
+from guards.current import current_attempt
+from guards.degrade import half, in_force, narrower, step_down
 from guards.errors import Permanent, Refused, TimedOut
 from guards.fields import check_fields
 from guards.ledger import earlier, settled
@@ -97,6 +100,7 @@ class _Task:
         self.missing: list[Missing] = []
         self.stop = ""
         self.refusal = ""
+        self.degraded: tuple[str, ...] = ()
 
     async def outcome(self) -> Any:
         """The node's update, its fallback's, or none."""
@@ -116,7 +120,7 @@ class _Task:
         self._count_quorums()
         if not self._ending():
             await self._begin()
-            return await self._attempts()
+            return await self._degraded()
         if self.plan.closing:
             return await self._close(self.plan.body)
         return await self._plan_without(self.plan.plain)
@@ -148,6 +152,36 @@ class _Task:
         most, told = await affordable(self.plan.policy, self.scope.tenant, most)
         self.scope.policy = within(self.plan.policy, most) if told else self.scope.policy
         return most, told
+
+    async def _degraded(self) -> Any:
+        """The node as the run can still afford it."""
+        steps = self._steps_down()
+        if not steps:
+            return await self._attempts()
+        if self._is_spared(steps):
+            self._note(Missing(what=self.plan.name, status="skipped", reason="not started: fewer branches"))
+            return self._routed(None)
+        if "extractive" in steps and self.plan.plain is not None:
+            return await self._plan_without(self.plan.plain)
+        if "sequential" not in steps:
+            return await self._attempts()
+        self.scope.turn = self.scope.turn or asyncio.Lock()
+        async with self.scope.turn:
+            return await self._attempts()
+
+    def _steps_down(self) -> frozenset[str]:
+        if self.plan.policy.degrade:
+            added = step_down(self.scope, self.run, self.plan.policy, self.paused)
+            self.missing.extend(added.missing)
+            self.degraded = added.degraded
+        return in_force(current_attempt.get()).union(self.scope.degraded)
+
+    def _is_spared(self, steps: frozenset[str]) -> bool:
+        """Whether it is one of the branches that are given up."""
+        if self.plan.place is None:
+            return False
+        kept = 1 if "single agent" in steps else half(self.plan.branches) if "fewer branches" in steps else math.inf
+        return self.plan.branches > 1 and self.plan.place >= kept
 
     async def _attempts(self) -> Any:
         try:
@@ -245,7 +279,7 @@ class _Task:
         result, records = without_key(result, RUN)
         for record in records:
             self._take_over(record)
-        result, lost = narrowed_update(result, self.plan.policy.fan_out)
+        result, lost = narrowed_update(result, narrower(self.plan.policy.fan_out, self.scope.degraded))
         self.missing.extend(lost)
         return result
 
@@ -288,6 +322,7 @@ class _Task:
             spent=spent,
             ceiling=self.ceiling,
             paused=self.paused,
+            degraded=self.degraded,
             missing=tuple(self.missing),
             stop=self.stop,
             refusal=self.refusal,

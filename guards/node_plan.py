@@ -30,6 +30,8 @@ class NodePlan:
         withhold: For cleaners: what to return when cleaning itself failed, so that nothing unclean gets out.
         closing: Runs in an ending run too.
         branch: It is a branch of a gathering: its loss does not end the run.
+        place: Its place among the named branches of its gathering, from 0; None for a branch that is required.
+        branches: How many there are.
         optional: Its loss alone does not make the run partial (the join judges).
         way_out: Where to go when the node, which routes by `Command`, could not say it.
         ceiling: The most that a run of the graph can take, None when nobody can tell.
@@ -49,6 +51,8 @@ class NodePlan:
     withhold: Callable[[Any], Any] | None = None
     closing: bool = False
     branch: bool = False
+    place: int | None = None
+    branches: int = 0
     optional: bool = False
     way_out: str = ""
     quorums: tuple[Gathering, ...] = ()

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from guards.breaker import Breaker
+from guards.degrade import Step
 from guards.limits import Limits
 
 _POSITIVE = (
@@ -55,6 +56,7 @@ class Policy:
         calls_in_flight: Model calls of one provider key that are open at once in this process.
         breaker: When the circuit of a model, tool or source opens (guide: C5); None: never.
         prices: USD per million (input, output) tokens by model name; goes before the price table.
+        degrade: What the run gives up at which part of its limits (guide: P1); each step is taken once.
         uncoordinated: Whether 4 or more agents may talk to each other with no coordinator (guide: C3).
         clean_input: Whether every way from the start must pass `clean(INPUT, ...)`.
         clean_output: Whether every way to the end must pass `clean(OUTPUT, ...)`.
@@ -87,17 +89,13 @@ class Policy:
     calls_in_flight: int | None = 100
     breaker: Breaker | None = Breaker()
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    degrade: tuple[Step, ...] = ()
     uncoordinated: bool = False
     clean_input: bool = True
     clean_output: bool = True
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(
-                    f"Policy({name}={value!r}): must be more than 0, or None for off where that is allowed"
-                )
+        _check_positive({name: getattr(self, name) for name in _POSITIVE})
         for name in ("calls", "tokens", "input_tokens", "output_tokens", "tool_calls", "dollars", "wind_down"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
@@ -127,6 +125,12 @@ class Policy:
     def closing_seconds(self) -> float:
         """Seconds at the end of a run that only closing nodes may use."""
         return self.wind_down if self.seconds is None else min(self.wind_down, self.seconds / 5)
+
+
+def _check_positive(limits: Mapping[str, float | None]) -> None:
+    for name, value in limits.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"Policy({name}={value!r}): must be more than 0, or None for off where that is allowed")
 
 
 def _check_limits(name: str, value: object) -> None:

@@ -11,6 +11,8 @@ from langgraph.types import Send
 
 from guards.attempt import NOTHING, Attempt, contained
 from guards.calls import leave_open_calls
+from guards.current import current_attempt
+from guards.degrade import in_force, narrower, step_down
 from guards.errors import Interlock, Permanent, Stopped
 from guards.gather import Fanout
 from guards.loop import Loop
@@ -63,7 +65,8 @@ class GuardedRoute:
         if run.ending:
             return self.plan.way_out
         try:
-            route = self._bounded(await self._asked(state, config, run), state, run, config)
+            steps = self._steps_down(run, config)
+            route = self._bounded(await self._asked(state, config, run), state, run, config, steps)
             self._check(route)
             return route
         except GraphBubbleUp:
@@ -99,15 +102,26 @@ class GuardedRoute:
         left = float("inf") if run.deadline is None else max(0.0, run.deadline + idle(run) - time.time())
         return left if policy.timeout is None else min(policy.timeout, left)
 
-    def _bounded(self, route: Any, state: Any, run: Run, config: RunnableConfig) -> Any:
-        if isinstance(self.plan.word, Loop):
-            return self._rounds(self.plan.word, route, state, run, config)
-        return self._width(route, config)
+    def _steps_down(self, run: Run, config: RunnableConfig) -> frozenset[str]:
+        """What the run has given up."""
+        steps = in_force(current_attempt.get())
+        if not self.plan.policy.degrade:
+            return steps
+        scope = enter(run, thread_of(config)[0], self.plan.policy)
+        added = step_down(scope, run, self.plan.policy, idle(run))
+        if added.degraded:
+            write_run(config, added)
+        return steps.union(scope.degraded)
 
-    def _rounds(self, word: Loop, route: Any, state: Any, run: Run, config: RunnableConfig) -> Any:
+    def _bounded(self, route: Any, state: Any, run: Run, config: RunnableConfig, steps: frozenset[str]) -> Any:
+        if isinstance(self.plan.word, Loop):
+            limit = 1 if "single agent" in steps else self.plan.word.at_most or self.plan.policy.rounds
+            return self._rounds(self.plan.word, limit, route, state, run, config)
+        return self._width(route, config, steps)
+
+    def _rounds(self, word: Loop, limit: int, route: Any, state: Any, run: Run, config: RunnableConfig) -> Any:
         """Count this round; at the limit, and when it brought nothing new, the loop ends."""
         rounds = run.rounds.get(word.source, 0) + 1
-        limit = word.at_most or self.plan.policy.rounds
         more = route == word.back_to and rounds < limit
         progress = _progress(word, state, run) if more else None
         idle_round = standstill(progress) if progress else ""
@@ -125,9 +139,10 @@ class GuardedRoute:
         write_run(config, over)
         return word.then
 
-    def _width(self, route: Any, config: RunnableConfig) -> Any:
+    def _width(self, route: Any, config: RunnableConfig, steps: frozenset[str]) -> Any:
         """Cut a fan-out at its cap."""
-        cap = self.plan.word.at_most if isinstance(self.plan.word, Fanout) else self.plan.policy.fan_out
+        drawn = self.plan.word.at_most if isinstance(self.plan.word, Fanout) else self.plan.policy.fan_out
+        cap = narrower(drawn, steps)
         route, lost = narrowed(route, cap)
         if lost:
             write_run(config, Run(missing=lost))

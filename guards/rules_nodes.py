@@ -104,6 +104,16 @@ def own_caches(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
             yield Hole("own-cache", node.name, problem, "take out cache_policy; keep what it fetches inside the node")
 
 
+def nothing_extractive(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
+    """A step down to what needs no agent, on a drawing that has nothing of that kind."""
+    steps = [step for step in policy.degrade if step.to == "extractive"]
+    if steps and not any(node.fallback for node in drawing.nodes.values()):
+        problem = "the policy degrades to 'extractive' and no node has a fallback: nothing would change"
+        yield Hole(
+            "nothing-extractive", "policy", problem, "add_node(fallback(agent, plain_way)), or take the step out"
+        )
+
+
 def error_handlers(drawing: Drawing, policy: Policy) -> Iterator[Hole]:
     """A handler replaces the node's edges, so joins behind it starve; under a guard it never runs."""
     for node in _authors(drawing):

@@ -52,6 +52,8 @@ class Scope:
         used: What was spent and set aside in the run after the last call was reserved.
         foreign: Whether the run was begun elsewhere: in another process, or so long ago that this one forgot it.
         called: Tasks that made calls here.
+        degraded: Steps down that were taken.
+        turn: Whose turn it is, when nodes of one step run one after the other.
         beginning: The look at what the run may take, before its first node.
         attempts: Attempts that are running now.
         wrote: By key without a reducer: the step and the task that wrote it last.
@@ -66,6 +68,8 @@ class Scope:
     used: Amount = NOTHING
     foreign: bool = False
     called: set[str] = field(default_factory=set)
+    degraded: set[str] = field(default_factory=set)
+    turn: "asyncio.Lock | None" = None
     beginning: "asyncio.Future[Any] | None" = None
     attempts: "set[Attempt]" = field(default_factory=set)
     wrote: dict[str, tuple[str, str]] = field(default_factory=dict)

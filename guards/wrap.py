@@ -27,7 +27,7 @@ from guards.steps import steps_of_a_round
 from guards.update import reducers_of
 from guards.wayout import distances, nearest
 from guards.wiring import RUN, held, node_runnable
-from guards.words import words
+from guards.words import Gathering, words
 from state.guarded import Ceiling, Guarded, Run, join
 
 log = logging.getLogger("interlock")
@@ -129,6 +129,8 @@ class Wrapping:
             withhold=getattr(function, "withhold", None),
             closing=bool(getattr(function, "closing", False)),
             branch=gathering is not None,
+            place=_place(name, gathering),
+            branches=len(gathering.branches) if gathering is not None else 0,
             optional=gathering is not None and gathering.min_ok is not None and name not in gathering.required,
             way_out=nearest(list(spec.ends), self.away) if spec.ends and not self._has_edges(name) else "",
             quorums=tuple(g for g in self.gatherings if g.into == name and g.min_ok),
@@ -156,6 +158,13 @@ class Wrapping:
             word=word if isinstance(word, (Loop, Fanout)) else None,
             round_steps=steps_of_a_round(draw(self.drawing), word) if isinstance(word, Loop) else 0,
         )
+
+
+def _place(name: str, gathering: Gathering | None) -> int | None:
+    """Which of the named branches a node is, if it may be spared."""
+    if gathering is None or name in gathering.required:
+        return None
+    return gathering.branches.index(name)
 
 
 def _function(runnable: Any) -> Any:

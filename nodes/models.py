@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel, ValidationError
 
+from guards.degrade import degraded
 from guards.errors import Permanent, Transient
 from guards.prices import price_of
 from guards.provider import provider_key
@@ -51,8 +52,15 @@ def wanted(context: Context | None) -> bool:
 
 
 def name_for(role: str, context: Context | None) -> str:
-    """The model's name for a role: the run's choice, else INTERLOCK_MODEL, else the default."""
-    return (context or Context()).models.get(role) or os.environ.get("INTERLOCK_MODEL") or DEFAULT_MODEL
+    """The model's name for a role: the run's choice, else INTERLOCK_MODEL, else the default.
+
+    When the run has stepped down to a cheaper model: the one that it names for "cheap", else INTERLOCK_CHEAP_MODEL.
+    """
+    chosen = (context or Context()).models
+    cheap = chosen.get("cheap") or os.environ.get("INTERLOCK_CHEAP_MODEL")
+    if cheap and "cheaper model" in degraded():
+        return cheap
+    return chosen.get(role) or os.environ.get("INTERLOCK_MODEL") or DEFAULT_MODEL
 
 
 def model_for(role: str, context: Context | None) -> "BaseChatModel | None":

@@ -87,6 +87,7 @@ class Run(BaseModel):
     spent: Spent = Spent()
     ceiling: Ceiling | None = Field(default=None, description="The most that it can spend, known at its start.")
     rounds: dict[str, int] = Field(default_factory=dict, description="Rounds of each loop that is under way.")
+    degraded: tuple[str, ...] = Field(default=(), description="Steps down that were taken (`guards.degrade`).")
     progress: dict[str, Progress] = Field(default_factory=dict, description="By loop, while it is under way.")
     missing: tuple[Missing, ...] = ()
     missing_dropped: int = 0
@@ -133,6 +134,7 @@ def join(run: Run, new: Run) -> Run:
             "spent": run.spent + new.spent,
             "ceiling": run.ceiling or new.ceiling,
             "rounds": {**run.rounds, **{k: run.rounds.get(k, 0) + n for k, n in new.rounds.items()}},
+            "degraded": tuple(dict.fromkeys((*run.degraded, *new.degraded))),
             "progress": {**run.progress, **new.progress},
             "missing": tuple(missing[:MISSING_KEPT]),
             "missing_dropped": run.missing_dropped + new.missing_dropped + max(0, len(missing) - MISSING_KEPT),
