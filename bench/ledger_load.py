@@ -58,8 +58,8 @@ def _graph(url: str, budget: int) -> Any:
     drawing.add_edge(START, "begin")
     gather(drawing, "begin", ask, over=lambda state: list(range(WIDTH)), at_most=WIDTH, into=join)
     drawing.add_edge("join", END)
-    policy = Policy(clean_input=False, clean_output=False, attempts=1, calls=None, per_day=Limits(calls=budget))
-    return guard(drawing, policy)
+    policy = Policy(clean_input=False, clean_output=False, attempts=1, calls=None, when_short="start")
+    return guard(drawing, policy.but(per_day=Limits(calls=budget)))
 
 
 async def join(state: State) -> dict[str, list[str]]:

@@ -25,9 +25,15 @@ _STEP: Final = asyncio.Handle._run.__code__
 """Where asyncio begins to run a task's step: what is called from there and is no coroutine is asyncio's own."""
 
 
+_UNHEARD: Final = ("_weakrefset.py", "weakref.py")
+"""Files whose functions Python calls in the middle of others; what they raise is printed and goes nowhere."""
+
+
 def in_coroutine(frame: FrameType | None) -> bool:
-    """Whether a coroutine is being run there, and not the event loop around it."""
+    """Whether a coroutine is being run there, and not the event loop around it or a finalizer inside."""
     while frame is not None and frame.f_code is not _STEP:
+        if frame.f_code.co_name == "__del__" or frame.f_code.co_filename.endswith(_UNHEARD):
+            return False
         if frame.f_code.co_flags & inspect.CO_COROUTINE:
             return True
         frame = frame.f_back
