@@ -19,6 +19,7 @@ from guards.limits import Limits
 from guards.loop import loop
 from guards.policy import Policy
 from guards.reaper import Reaped, reaped
+from guards.remember import remember
 from guards.scope import extend, request_stop
 from guards.trim import trim
 
@@ -57,6 +58,7 @@ __all__ = [
     "policy_of",
     "reaped",
     "remaining",
+    "remember",
     "request_stop",
     "trim",
 ]

@@ -27,6 +27,7 @@ from guards.ledger import earlier, settled
 from guards.losses import REASON_LENGTH, line, loss
 from guards.meter import METER
 from guards.node_plan import NodePlan
+from guards.remember import newly_barred
 from guards.retry import again, is_transient
 from guards.scope import claim_thread, enter, idle, stop_request
 from guards.tracing import name_trace
@@ -53,6 +54,7 @@ from guards.wiring import (
     write_run,
 )
 from state.guarded import Ceiling, Missing, Run, Spent, Status, join
+from state.remembered import Remembered
 
 log = logging.getLogger("interlock")
 
@@ -276,12 +278,19 @@ class _Task:
         if self.plan.fields:
             check_fields(self.plan.fields, written(result), self._merged)
         self._claim_keys(result)
+        self._tell_barred(result)
         result, records = without_key(result, RUN)
         for record in records:
             self._take_over(record)
         result, lost = narrowed_update(result, narrower(self.plan.policy.fan_out, self.scope.degraded))
         self.missing.extend(lost)
         return result
+
+    def _tell_barred(self, result: Any) -> None:
+        """Agents that this update keeps out of a memory from now on."""
+        for key, value in written(result):
+            if isinstance(value, Remembered):
+                self.missing.extend(newly_barred(self._read(key), self._merged(key, value)))
 
     def _above(self) -> frozenset[str]:
         return graphs_above(self.config)
