@@ -21,7 +21,7 @@ EXAMPLE := Which sources disagree about what the Harbour Line cost and when it o
 # Tests are offline and must not wait for a tracing server.
 TEST_ENV := LANGSMITH_TEST_TRACKING=false LANGSMITH_TRACING=false
 
-.PHONY: help research test pytest lint format types check notebook eval bench faults readme schema dev lock setup setup-dev clean
+.PHONY: help research test pytest lint format types check notebook eval bench chaos faults readme schema dev lock setup setup-dev clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -64,6 +64,9 @@ eval: $(RUN) ## The table of research quality
 
 bench: $(RUN) ## The table of speed, CPU and memory, recorded in bench/RESULTS.md
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(RUN) ## Break the research graph in every way (about five minutes); ARGS="--runs 20 --seed 7" for fewer
+	$(BIN)/interlock chaos research $(ARGS)
 
 faults: $(RUN) ## The README's table: bare against guarded on the same faults
 	$(BIN)/python -m bench.faults $(ARGS)

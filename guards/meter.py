@@ -14,10 +14,10 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
 
+from guards import gates
 from guards.attempt import Attempt, current_attempt, meter
 from guards.calls import Call, Usage, enter, leave
 from guards.estimate import input_tokens, output_tokens
-from guards.gates import GATES
 from guards.hooks import Work, hook
 from guards.provider import provider_of
 from guards.requests import expect
@@ -59,7 +59,7 @@ class Meter(BaseCallbackHandler):
         if attempt is None:
             return _unguarded()
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        return enter(Call("tool", name, _described(serialized), attempt, key=run_id), GATES)
+        return enter(Call("tool", name, _described(serialized), attempt, key=run_id), gates.GATES)
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool answered."""
@@ -82,7 +82,7 @@ def _enter_model(serialized: Any, messages: list[Any], run_id: UUID, kwargs: dic
         return _unguarded()
     call = _model_call(attempt, serialized, messages, run_id, kwargs)
     expect(call)
-    return enter(call, GATES)
+    return enter(call, gates.GATES)
 
 
 async def _unguarded() -> None:

@@ -13,8 +13,8 @@ import sys
 from contextvars import ContextVar
 from typing import Any
 
+from guards import gates
 from guards.calls import Again, Call, enter, leave
-from guards.gates import GATES
 from guards.hooks import finish
 
 LIBRARIES = ("httpx", "httpx2")
@@ -91,7 +91,7 @@ def _call_of(request: Any) -> Call | None:
 async def _again(call: Call) -> None:
     """The client tries once more: that is another call."""
     leave(call, call.outcome, None)
-    await enter(call, GATES)
+    await enter(call, gates.GATES)
 
 
 def _noted(call: Call, response: Any) -> Any:

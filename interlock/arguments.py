@@ -43,7 +43,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="interlock", description=ABOUT, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
-    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _doctor):
+    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _chaos, _doctor):
         add(added)
     args = parsed(parser, dict(added.choices), argv)
     if not args.command and not args.version:
@@ -122,6 +122,16 @@ def _ceiling(commands: Any) -> None:
     gate.add_argument("--max-dollars", type=amount, metavar="USD", help="money")
     gate.add_argument("--max-calls", type=count, metavar="N", help="model calls")
     gate.add_argument("--max-seconds", type=amount, metavar="S", help="wall time")
+    _json(it)
+
+
+def _chaos(commands: Any) -> None:
+    it = _command(commands, "chaos", "break a graph in every way and see whether it survives; 1 if it does not")
+    it.add_argument("graph", metavar="GRAPH", help="a name in ./langgraph.json, or a target as for `interlock check`")
+    it.add_argument("--input", metavar="JSON", help="what each run is given; left out: made up from the graph's input")
+    it.add_argument("--seed", type=count, default=1, metavar="N", help="which trials are drawn, and how they go (1)")
+    it.add_argument("--runs", type=count, metavar="N", help="how many trials; left out: all of them")
+    it.add_argument("--seconds", type=amount, default=4.0, metavar="S", help="what one run may take (4)")
     _json(it)
 
 

@@ -1,5 +1,6 @@
 """Every test gets an environment of its own: no keys, no tracing, and a data folder that goes away."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,13 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("INTERLOCK_DATA", str(folder))
     monkeypatch.setenv("INTERLOCK_STORE", "memory")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def loud_again() -> Iterator[None]:
+    """A test may silence our log; the next one hears it."""
+    yield
+    logging.getLogger("interlock").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What `interlock chaos` does to a graph, and how it looks whether the graph survived."""
