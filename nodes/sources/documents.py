@@ -17,7 +17,7 @@ from state.message import current_trace
 from state.research import Asked
 
 FRESH_SECONDS = 60.0
-ROOTS_REMEMBERED = 1_000
+ROOTS_REMEMBERED = 200
 
 
 async def documents(state: Asked) -> Collecting:
@@ -37,7 +37,7 @@ def _search(index: Index, root: Path, queries: Sequence[str], prefix: str) -> Fo
     seen = _refreshed(index, root)
     hits = [(query, hit) for query in queries for hit in index.search(query, share(queries))]
     hits += [(queries[0], hit) for hit in index.others([hit for _, hit in hits])]
-    found = Found([finding("file", hit, prefix + hit.name, str(base / hit.name), query) for query, hit in hits])
+    found = Found([finding("file", hit, prefix + hit.name, f"{base}/{hit.name}", query) for query, hit in hits])
     found.note, found.status = seen.note, seen.status
     lost = [*seen.lost, *index.lost()]
     if root.is_file() and lost:

@@ -17,6 +17,7 @@ TITLE_CHARACTERS = 300
 NO_MODEL = "No language model was used: what follows are the sources' own words, found and put together by rules."
 MODEL = "A language model wrote the statements. Every quote was checked to stand in its source word for word."
 _URL = re.compile(r"https?://[^\s<>`]{1,2000}")
+_BRACKET = re.compile(r"(?<!\\)\[")
 ENDINGS = {
     "complete": "Complete: every source that was asked has answered.",
     "partial": "Partial",
@@ -85,11 +86,15 @@ class _References:
 
     def numbered(self, body: str) -> str:
         """The body with numbers in the place of ids; any other brackets stay as they are."""
-        if not self.findings:
-            return body
-        longest_first = sorted(self.findings, key=len, reverse=True)
-        citation = re.compile(r"(?<!\\)\[(" + "|".join(map(re.escape, longest_first)) + r")\]")
-        return citation.sub(lambda found: f"[{self._number(found[1])}]", body)
+        closed = [(id, f"{id}]") for id in sorted(self.findings, key=len, reverse=True)]
+        parts, done = list[str](), 0
+        for bracket in _BRACKET.finditer(body):  # a pattern of the ids would stay in the cache of `re` for good
+            start = bracket.end()
+            cited = next((id for id, text in closed if body.startswith(text, start)), None)
+            if cited is not None and start > done:
+                parts.append(f"{body[done:start]}{self._number(cited)}")
+                done = start + len(cited)
+        return "".join((*parts, body[done:]))
 
     def listed(self) -> str:
         """The list of sources; empty when nothing is cited."""
