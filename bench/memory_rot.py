@@ -21,8 +21,9 @@ from typing_extensions import TypedDict
 from bench.memory import resident
 from bench.table import Row, finish
 from guards import Policy, guard, remember
+from state.corruption import FLOOD
 from state.memory import Interaction
-from state.remembered import FLOOD, Fact, Remembered
+from state.remembered import Fact, Remembered
 
 BAR = 1.02
 FIRST, LAST = 2_000, 10_000
@@ -82,6 +83,7 @@ async def _talk(folder: Path) -> list[tuple[int, int, int]]:
             result = await graph.ainvoke({"memory": Remembered()}, thread)
             if (number + 1) * 2 * FLOOD in (FIRST, LAST):
                 gc.collect()
+                await database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it is in the one file now
                 sizes.append((len(result["memory"].model_dump_json()), path.stat().st_size, resident()))
     memory = result["memory"]
     assert memory.of("writer")[0].text == ROLE and memory.fact("line", "opening date").value == PINNED.value

@@ -1,16 +1,20 @@
 """Long term: facts that outlive a thread, in LangGraph's store, bounded and found by words (guide: D2, D7).
 
-Unit: facts of one namespace. At the limit the least important go, of those the oldest. Any `BaseStore` will do; a
-server hands its own to a node as `runtime.store`, elsewhere `open_store` opens one in SQLite. Not covered: search by
-meaning.
+Unit: facts of one namespace. At the limit the least important go, of those the oldest, a pinned one never. Any
+`BaseStore` will do; a server hands its own to a node as `runtime.store`, elsewhere `open_store` opens one in SQLite.
+One event loop keeps its facts one after the other. Not covered: search by meaning; how many namespaces there are; two
+processes at the same moment, of which the later writes over a new pin, and may go over the limit until the next fact.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from guards.folder import data_folder
+from guards.remember import orders
 from state.remembered import Fact
 
 if TYPE_CHECKING:
@@ -20,6 +24,11 @@ FACTS_STORED: Final = 500
 """Facts of one namespace."""
 
 FOUND: Final = 10
+PAGE: Final = 1_000
+"""Items that are read at a time."""
+
+_turns: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]" = WeakKeyDictionary()
+"""Deciding and writing are two steps of a store: nobody comes between."""
 
 
 @asynccontextmanager
@@ -36,22 +45,40 @@ async def keep(store: "BaseStore", namespace: Sequence[str], fact: Fact) -> bool
     """Keep a fact; a newer one of the same category and key replaces it.
 
     Returns:
-        Whether it was kept: a pinned fact is not replaced by another value, and a full namespace of more important
-        facts takes no lesser one.
+        Whether it was kept: a pinned fact is not replaced by another value, a text that gives orders is not kept, and a
+        full namespace of more important facts takes no lesser one.
     """
-    space, key = tuple(namespace), f"{fact.category}/{fact.key}"
-    held = await _all(store, space)
-    known = held.get(key)
-    if known is not None and known.pinned and known.value != fact.value:
+    if orders(f"{fact.category} {fact.key} {fact.value}"):
         return False
-    loose = sorted((one.importance, one.noted, name) for name, one in held.items() if not one.pinned and name != key)
-    if known is None and len(held) >= FACTS_STORED:
-        if not loose or (loose[0][0] > fact.importance and not fact.pinned):
+    space, name = tuple(namespace), f"{fact.category}/{fact.key}"
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        held = await _all(store, space)
+        known = held.get(name)
+        if known is not None and known.pinned and known.value != fact.value:
             return False
-        await store.adelete(space, loose[0][2])
-    newest = max((one.noted for one in held.values()), default=0)
-    await store.aput(space, key, fact.model_copy(update={"noted": newest + 1}).model_dump(), index=False)
+        newest = max((one.noted for one in held.values()), default=0)
+        held[name] = fact.model_copy(
+            update={"noted": newest + 1, "pinned": fact.pinned or bool(known and known.pinned)}
+        )
+        gone = _too_many(held)
+        if name in gone or len(held) - len(gone) > FACTS_STORED:
+            return False
+        await _write(store, space, {name: held[name], **dict.fromkeys(gone)})
     return True
+
+
+def _too_many(held: Mapping[str, Fact]) -> list[str]:
+    """Names of the facts above the limit that may go."""
+    loose = sorted((one.importance, one.noted, name) for name, one in held.items() if not one.pinned)
+    return [name for *_, name in loose[: max(0, len(held) - FACTS_STORED)]]
+
+
+async def _write(store: "BaseStore", space: tuple[str, ...], facts: Mapping[str, Fact | None]) -> None:
+    """Put and delete in one step."""
+    from langgraph.store.base import PutOp
+
+    values = {name: None if fact is None else fact.model_dump() for name, fact in facts.items()}
+    await store.abatch([PutOp(space, name, value, index=False) for name, value in values.items()])
 
 
 async def recall(store: "BaseStore", namespace: Sequence[str], words: str, limit: int = FOUND) -> list[Fact]:
@@ -68,8 +95,11 @@ async def forget(store: "BaseStore", namespace: Sequence[str], category: str, ke
 
 
 async def _all(store: "BaseStore", space: tuple[str, ...]) -> dict[str, Fact]:
-    items: list[Any] = await store.asearch(space, limit=FACTS_STORED)
-    return {item.key: Fact.model_validate(item.value) for item in items if item.namespace == space}
+    """What stands in a namespace itself; a search finds what is below it too."""
+    items: list[Any] = []
+    while len(page := await store.asearch(space, limit=PAGE, offset=len(items))) == PAGE:
+        items += page
+    return {item.key: Fact.model_validate(item.value) for item in (*items, *page) if item.namespace == space}
 
 
 def _words(text: str) -> set[str]:

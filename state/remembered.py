@@ -5,13 +5,13 @@ give the same memory. What an agent says that corrupts memory is kept out and co
 while.
 """
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from state.corruption import claims_another_role, denies, flooding, repeats
 from state.memory import PINNED_KEPT, RECENT_KEPT, Interaction, shorten
 
 RESET_AFTER: Final = 50
@@ -36,12 +36,6 @@ BARRED_FOR: Final = 50
 
 BARRED_KEPT: Final = 100
 COUNTS_KEPT: Final = 100
-REPEATS: Final = 3
-"""Equal outputs in a row that are no progress."""
-
-FLOOD: Final = 10
-"""Outputs of one agent that one addition may hold."""
-
 Scan = Callable[[str], str | None]
 """Names the rule that a text which gives orders trips, None for other texts."""
 
@@ -124,9 +118,9 @@ def remembering(scan: Scan | None = None, keep: int = RECENT_KEPT, reset_after: 
     def remember(memory: Remembered, new: Remembered) -> Remembered:
         """The memory with the additions, within its limits."""
         work = _Work(memory or Remembered(), scan, keep, reset_after)
-        flooding = _flooding(new.recent)
+        floods = flooding(new.recent)
         for said in new.recent:
-            work.hear(said, "floods" if said.agent in flooding else "")
+            work.hear(said, "floods" if said.agent in floods else "")
         for fact in new.facts:
             work.note(fact)
         work.finish(new.tasks)
@@ -168,7 +162,7 @@ class _Work:
             if known.value != fact.value:
                 self._bar(fact.agent, "contradicts a pinned fact")
             return
-        if self.scan is not None and self.scan(fact.value):
+        if self.scan is not None and self.scan(f"{fact.category} {fact.key} {fact.value}"):
             self._bar(fact.agent, "carries injected text")
         elif fact.pinned and sum(one.pinned for one in self.facts.values()) >= PINNED_FACTS:
             self._count(fact.agent, "too many pinned facts")
@@ -225,12 +219,11 @@ class _Work:
             return "carries injected text"
         if said.role == "tool":
             return ""
-        if _denies(said.text, self.facts.values()):
+        if denies(said.text, ((fact.key, fact.value) for fact in self.facts.values() if fact.pinned)):
             return "contradicts a pinned fact"
         if claims_another_role(said, self.roles):
             return "loses its role"
-        mine = [one.text for one in self.recent if one.agent == said.agent and one.role == "output"][1 - REPEATS :]
-        return "repeats itself" if len(mine) == REPEATS - 1 and set(map(_folded, mine)) == {_folded(said.text)} else ""
+        return "repeats itself" if repeats(said, self.recent) else ""
 
     def _make_room(self, category: str) -> None:
         """The least important go, of those the oldest; a category too many goes as a whole but for what is pinned."""
@@ -240,45 +233,3 @@ class _Work:
             loose.sort(key=lambda key: (self.facts[key].importance, self.facts[key].noted))
             for key in loose[: max(0, len(loose) - most)]:
                 del self.facts[key]
-
-
-_CLAIM = re.compile(r"\bi am (?:now )?(?:the|a|an) (\w{1,50})")
-_ROLE = re.compile(r"\byou are (?:the|a|an) (\w{1,50})")
-CLAIM_WITHIN: Final = 500
-"""Characters in which an agent says who it is."""
-
-
-def claims_another_role(said: Interaction, roles: Iterable[Interaction]) -> bool:
-    """Whether an agent says that it is what another agent was told to be."""
-    claimed = set(_CLAIM.findall(said.text[:CLAIM_WITHIN].lower()))
-    if not claimed:
-        return False
-    own, others = set[str](), set[str]()
-    for role in roles:
-        (own if role.agent == said.agent else others).update(_ROLE.findall(role.text[:CLAIM_WITHIN].lower()))
-    return bool(claimed & (others - own))
-
-
-def _denies(text: str, facts: Iterable[Fact]) -> bool:
-    """Whether a text says of a pinned fact's key something that is not its value."""
-    folded = _folded(text)
-    return any(_says_otherwise(folded, fact) for fact in facts if fact.pinned)
-
-
-def _says_otherwise(folded: str, fact: Fact) -> bool:
-    key, value = _folded(fact.key), _folded(fact.value)
-    at = folded.find(f"{key} is ") if key else -1
-    if at < 0:
-        return False
-    said = folded[at + len(key) + 4 :][: len(value) + 50]
-    return not said.startswith((value, "not known", "unknown"))
-
-
-def _folded(text: str) -> str:
-    return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
-
-
-def _flooding(said: Iterable[Interaction]) -> set[str]:
-    """Agents with more outputs in one addition than may be."""
-    outputs = [one.agent for one in said if one.role == "output"]
-    return {agent for agent in set(outputs) if outputs.count(agent) > FLOOD}
