@@ -29,7 +29,7 @@ class InFlightGate:
             return
         place = line.join(None)
         try:
-            while line.ahead(place) or not self._take(call.provider, most):
+            while not line.is_first(place) or not self._take(call.provider, most):
                 await place.wait(call.attempt.left())
         finally:
             line.leave(place)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextlib import suppress
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 Need = TypeVar("Need")
@@ -38,7 +39,7 @@ class Line(Generic[Need]):
     """First come, first served."""
 
     def __init__(self) -> None:
-        self._places: list[Place[Need]] = []
+        self._places: dict[Place[Need], None] = {}
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
@@ -48,26 +49,33 @@ class Line(Generic[Need]):
         """Take the last place. Whoever joins must leave."""
         place = Place(need)
         with self._lock:
-            self._places.append(place)
+            self._places[place] = None
         return place
 
     def leave(self, place: Place[Need]) -> None:
         """Give a place up; the first one of the others is called."""
         with self._lock:
-            self._places = [other for other in self._places if other is not place]
+            self._places.pop(place, None)
         self.call_first()
+
+    def is_first(self, place: Place[Need]) -> bool:
+        """Whether nobody is before it."""
+        with self._lock:
+            return next((other for other in self._places if not other.is_lost), place) is place
 
     def ahead(self, place: Place[Need]) -> list[Need]:
         """What those before it need; empty for the first one."""
         with self._lock:
-            self._places = [other for other in self._places if not other.is_lost]
-            return [other.need for other in self._places[: self._places.index(place)]]
+            before = takewhile(lambda other: other is not place, self._places)
+            return [other.need for other in before if not other.is_lost]
 
     def call_first(self) -> None:
         """Let the first one look again."""
         with self._lock:
-            if self._places:
-                self._places[0].call()
+            while (first := next(iter(self._places), None)) is not None and first.is_lost:
+                del self._places[first]
+            if first is not None:
+                first.call()
 
     def call_all(self) -> None:
         """Let everybody look again."""

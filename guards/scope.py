@@ -20,7 +20,7 @@ from state.guarded import Run
 if TYPE_CHECKING:
     from guards.attempt import Attempt
 
-SCOPES_KEPT = 32
+SCOPES_KEPT = 1_000
 REQUESTS_KEPT = 1_000
 STOP_SECONDS = 1.5
 """What the closing nodes together may take after a stop was requested."""
@@ -117,6 +117,13 @@ def enter(run: Run, thread: str, policy: Policy, tenant: str = "") -> Scope:
     if run.spent.calls or run.spent.tool_calls:
         scope.known = scope.known.at_least(of_spent(run.spent))
     return scope
+
+
+def close(scope: Scope) -> None:
+    """A run has ended here: nobody will look for it, unless it is resumed, which makes its scope anew."""
+    with _lock:
+        if not scope.attempts:
+            _scopes.pop(scope.run.id, None)
 
 
 def note_begin(run: str) -> None:

@@ -25,7 +25,7 @@ from langgraph.types import Command
 from guards.attempt import contained
 from guards.errors import Permanent
 from guards.reaper import reaper
-from guards.scope import scope_of
+from guards.scope import close, scope_of
 from state.guarded import Run, join
 
 RUN = "run"
@@ -96,6 +96,7 @@ class _RunChannel(BinaryOperatorAggregate[Run]):
         scope = scope_of(self.value.id) if isinstance(self.value, Run) else None
         if scope is not None:
             reaper.end_of_run(scope)
+            close(scope)
         return False
 
 

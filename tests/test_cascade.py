@@ -139,10 +139,12 @@ async def test_a_call_that_got_only_the_end_of_its_attempt_is_not_blamed_for_it(
     server.fault("hang", calls=3)
 
     async def slow(state: Log) -> Written:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.9)
         return await ask(state)
 
-    graph = guard(chain(fallback(named("ask", slow), says("plain"))), HANGS.but(breaker=Breaker(failures=3)))
+    graph = guard(
+        chain(fallback(named("ask", slow), says("plain"))), HANGS.but(timeout=1.0, breaker=Breaker(failures=3))
+    )
     for _ in range(3):
         await run(graph)
     assert (await run(agent(POLICY)))[0] == "Hello."

@@ -95,13 +95,13 @@ async def test_a_lasting_fault_says_that_no_retry_helps(server: ModelServer, str
 async def test_the_total_time_holds_although_bytes_keep_coming(
     server: ModelServer, streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(chat, "TOTAL_SECONDS", 1.0)
     server.fault("drip", every=0.01)
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(Transient, match="in time"):
         await verdict()
-    assert 0.25 <= loop.time() - began < 2
+    assert 0.9 <= loop.time() - began < 5
     assert await server.until(lambda: server.calls[0].state == "disconnected")
 
 

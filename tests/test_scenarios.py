@@ -1,7 +1,7 @@
 """The guide's failure scenarios, each first on the bare graph, then under the guard (requirements M2, M3, M7).
 
 M1 (endless arguments) is in test_debate, M4 (agents that slow a run down) in test_coordinate, M5 (memory that rots) in
-test_memory_guard.
+test_remembered, more of M7 (cascades) in test_cascade.
 """
 
 import asyncio
