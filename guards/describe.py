@@ -133,6 +133,7 @@ def describe(graph: Any, name: str = "") -> str:
         "",
         "limits      " + "  ".join(f"{limit}={_shown(value)}" for limit, value in it.limits.items()),
         f"supersteps  {steps}",
+        f"worst case  {worst_case(graph)}",
         *(f"degrades    {step}" for step in it.degrades),
         f"agents      {it.agents}, with {it.channels} of {it.channels_possible} possible channels, n(n-1)/2",
         *(f"coordinator  {name}" for name in it.coordinators),
@@ -146,6 +147,20 @@ def describe(graph: Any, name: str = "") -> str:
     lines += _section("loops", [f"{one.source} -> {one.back_to}{_rounds(one)}" for one in it.loops])
     lines += _section("gathers", [f"{', '.join(one.branches)} -> {one.into}{_terms(one)}" for one in it.gathers])
     return "\n".join(lines)
+
+
+def worst_case(graph: Any) -> str:
+    """The most that a run can take, in one line; `ceiling(graph)` shows where it comes from."""
+    from guards.ceiling import ceiling
+    from guards.ceiling_text import shown
+
+    found = ceiling(graph)
+    figures = {quantity: found.of(quantity) for quantity in ("calls", "tokens", "dollars", "seconds")}
+    units = {"calls": " calls", "tokens": " tokens", "dollars": "", "seconds": " s"}
+    return ", ".join(
+        "unbounded " + quantity if value is None else shown(quantity, value) + units[quantity]
+        for quantity, value in figures.items()
+    )
 
 
 def _opened(graph: Any) -> tuple[Any, Policy | None, str]:
