@@ -9,6 +9,8 @@ import pytest
 from model_server import KEY, ModelServer
 from postgres_kit import emptied, postgres, programs
 
+from guards.stores.chosen import close_stores
+
 OURS = ("OPENAI_", "INTERLOCK_", "LANGSMITH_", "LANGCHAIN_")
 
 for name in [name for name in os.environ if name.startswith(OURS)]:
@@ -27,10 +29,11 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def loud_again() -> Iterator[None]:
-    """A test may silence our log; the next one hears it."""
+def fresh_process() -> Iterator[None]:
+    """What a test leaves in the process is not there for the next one: a silenced log, books, open circuits."""
     yield
     logging.getLogger("interlock").setLevel(logging.NOTSET)
+    close_stores()
 
 
 @pytest.fixture

@@ -47,8 +47,11 @@ def store_name() -> str:
 
 def close_stores() -> None:
     """Finish what was asked of every store and let go of them; the next use opens them again."""
-    for made in list(_stores.values()):
-        made.close()
+    with _lock:
+        made = list(_stores.values())
+        _stores.clear()
+    for each in made:
+        each.close()
 
 
 atexit.register(close_stores)
