@@ -19,10 +19,10 @@ from unittest.mock import patch
 
 from bench.table import Row, finish
 from guards import Limits, Policy
-from guards.attempt import Attempt
-from guards.calls import Call
-from guards.ledger import LedgerGate, settled
-from guards.scope import Scope
+from guards.calls.calls import Call
+from guards.ledger.ledger import LedgerGate, settled
+from guards.running.attempt import Attempt
+from guards.running.scope import Scope
 from guards.stores.chosen import close_stores
 from state.guarded import Run
 

@@ -23,9 +23,9 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.ledger_load import work
-from guards.accounts import held_of, spent_of
-from guards.amount import NOTHING, Amount
-from guards.ledger import sweep
+from guards.ledger.accounts import held_of, spent_of
+from guards.ledger.amount import NOTHING, Amount
+from guards.ledger.ledger import sweep
 from guards.stores import Row
 from guards.stores.chosen import close_stores, store
 

@@ -1,27 +1,27 @@
 """Floor 2: what keeps a run in its limits: `graph = guard(build(), POLICY)`. No workflow's word, no vendor's SDK."""
 
-from guards.apart import apart
-from guards.attempt import remaining
-from guards.breaker import Breaker
-from guards.ceiling import ceiling
-from guards.check import check
+from guards.calls.breaker import Breaker
+from guards.checks.check import check
 from guards.clean import INPUT, OUTPUT, clean
 from guards.coordinate import coordinate
-from guards.current import detached
 from guards.debate import debate
 from guards.degrade import Step, degraded
 from guards.describe import describe
+from guards.ending.apart import apart
+from guards.ending.reaper import Reaped, reaped
 from guards.errors import Interlock, LimitReached, Permanent, Refused, Stopped, TimedOut, Transient, Unsafe
 from guards.fallback import closing, fallback
 from guards.gather import gather
 from guards.guard import guard, is_guarded, policy_of
-from guards.limits import Limits
+from guards.ledger.limits import Limits
 from guards.loop import loop
 from guards.policy import Policy
-from guards.reaper import Reaped, reaped
 from guards.remember import remember
-from guards.scope import extend, request_stop
+from guards.running.attempt import remaining
+from guards.running.current import detached
+from guards.running.scope import extend, request_stop
 from guards.trim import trim
+from guards.worst_case.ceiling import ceiling
 
 __all__ = [
     "INPUT",

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from guards.errors import Refused
-from guards.overwrite import in_place
-from guards.patterns import redact, scan
-from guards.records import blank, read
-from guards.sweep import Check, Wash
+from guards.running.overwrite import in_place
+from guards.text.patterns import redact, scan
+from guards.text.records import blank, read
+from guards.text.sweep import Check, Wash
 from state.guarded import Missing, Run
 
 __all__ = ["INPUT", "OUTPUT", "Cleaning", "clean", "redact", "scan"]

@@ -13,11 +13,11 @@ from typing import Any, Final
 from langgraph.graph import StateGraph
 from langgraph.types import Send
 
+from guards.drawings.words import Gathering, words
 from guards.errors import Permanent
 from guards.fallback import closing
 from guards.gather import Fanout
 from guards.loop import loop
-from guards.words import Gathering, words
 from state.board import TASKS_KEPT, Board, Order, Orders, Task
 from state.guarded import Missing, Run
 

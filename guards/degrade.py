@@ -12,14 +12,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from guards.amount import of_spent
-from guards.current import current_attempt
+from guards.ledger.amount import of_spent
+from guards.running.current import current_attempt
 from state.guarded import Missing, Run
 
 if TYPE_CHECKING:
-    from guards.attempt import Attempt
     from guards.policy import Policy
-    from guards.scope import Scope
+    from guards.running.attempt import Attempt
+    from guards.running.scope import Scope
 
 Way = Literal["cheaper model", "fewer branches", "sequential", "single agent", "extractive"]
 Quantity = Literal["dollars", "tokens", "calls", "seconds"]

@@ -5,13 +5,13 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from guards.check import DEFAULT
-from guards.drawing import Drawing, Node, draw, mermaid
+from guards.checks.check import DEFAULT
+from guards.checks.rules_state import writes
+from guards.drawings.drawing import Drawing, Node, draw, mermaid
+from guards.drawings.source import read
+from guards.drawings.words import words
 from guards.policy import Policy
-from guards.rules_state import writes
-from guards.source import read
-from guards.steps import supersteps
-from guards.words import words
+from guards.worst_case.steps import supersteps
 
 _LIMITS = ("seconds", "timeout", "attempts", "calls", "tokens", "dollars", "rounds", "fan_out", "wind_down")
 
@@ -151,8 +151,8 @@ def describe(graph: Any, name: str = "") -> str:
 
 def worst_case(graph: Any) -> str:
     """The most that a run can take, in one line; `ceiling(graph)` shows where it comes from."""
-    from guards.ceiling import ceiling
-    from guards.ceiling_text import shown
+    from guards.worst_case.ceiling import ceiling
+    from guards.worst_case.ceiling_text import shown
 
     found = ceiling(graph)
     figures = {quantity: found.of(quantity) for quantity in ("calls", "tokens", "dollars", "seconds")}

@@ -7,9 +7,9 @@ from typing import Any
 from langgraph.graph import StateGraph
 from langgraph.types import Send
 
+from guards.drawings.words import Gathering, words
 from guards.errors import Permanent
 from guards.policy import Policy
-from guards.words import Gathering, words
 
 NodeFunction = Callable[..., Awaitable[Any]]
 

@@ -8,9 +8,9 @@ from langgraph.graph.state import CompiledStateGraph
 
 from guards.errors import Unsafe
 from guards.policy import Policy
-from guards.tracing import trace_quietly
-from guards.wiring import reap_at_the_end, run_under_guard, show_run, show_subgraph, stamp_input
-from guards.wrap import Builder, Wrapping
+from guards.running.tracing import trace_quietly
+from guards.running.wiring import reap_at_the_end, run_under_guard, show_run, show_subgraph, stamp_input
+from guards.running.wrap import Builder, Wrapping
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -40,7 +40,7 @@ def guard(
         Unsafe: The drawing has holes; each is named with its node and its cure.
         ValueError: LangGraph itself refuses the drawing.
     """
-    from guards.check import holes
+    from guards.checks.check import holes
 
     found = holes(builder, policy, nodes)
     if found:

@@ -55,8 +55,8 @@ def loop(
     """Go from `source` back to `back_to` until a condition holds, and no oftener than allowed (requirement C7).
 
     Under a guard the loop also ends when the run is ending, and when a round changed nothing or repeated an earlier one
-    (`guards.progress` says what is compared). Ending at the limit or at a standstill is recorded in `run.missing`
-    (outcome `partial`) unless `enough` says that this is fine.
+    (`guards.running.progress` says what is compared). Ending at the limit or at a standstill is recorded in
+    `run.missing` (outcome `partial`) unless `enough` says that this is fine.
 
     Args:
         graph: The drawing.

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from guards.breaker import Breaker
+from guards.calls.breaker import Breaker
 from guards.degrade import Step
-from guards.limits import Limits
+from guards.ledger.limits import Limits
 
 _POSITIVE = (
     "seconds",

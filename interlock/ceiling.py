@@ -10,13 +10,13 @@ from interlock.targets import one_graph
 from interlock.terminal import put, say
 
 if TYPE_CHECKING:
-    from guards.ceiling import Ceiling
+    from guards.worst_case.ceiling import Ceiling
 
 
 def main(args: argparse.Namespace) -> int:
     """Show a ceiling; 1 when it is above what is allowed, or the graph cannot be loaded."""
-    from guards.ceiling import ceiling
-    from guards.ceiling_text import text
+    from guards.worst_case.ceiling import ceiling
+    from guards.worst_case.ceiling_text import text
 
     with one_graph(args.graph) as one:
         if one.holes:
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _above(found: "Ceiling", args: argparse.Namespace) -> Iterator[str]:
-    from guards.ceiling_text import shown
+    from guards.worst_case.ceiling_text import shown
 
     allowed = {"dollars": args.max_dollars, "calls": args.max_calls, "seconds": args.max_seconds}
     for quantity, limit in allowed.items():

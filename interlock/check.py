@@ -11,7 +11,7 @@ from interlock.targets import there
 from interlock.terminal import line, put
 
 if TYPE_CHECKING:
-    from guards.hole import Hole
+    from guards.checks.hole import Hole
 
 
 def main(args: argparse.Namespace) -> int:
@@ -27,8 +27,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _checked(target: str) -> "dict[str, list[Hole]]":
     """The holes of every graph of a target, by the graph's name."""
-    from guards.check import check
-    from guards.load import loaded
+    from guards.checks.check import check
+    from guards.drawings.load import loaded
 
     with loaded(target) as graphs:
         found = {graph.name: list(graph.holes) or check(graph.graph) for graph in graphs}

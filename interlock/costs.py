@@ -6,7 +6,7 @@ from typing import Final
 
 from graphs.research import POLICY
 from guards.errors import Permanent
-from guards.prices import Price, price_of
+from guards.ledger.prices import Price, price_of
 from interlock.arguments import ROLES
 from nodes.models import configured, name_for, stated_price
 

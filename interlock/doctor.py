@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _look(as_json: bool) -> int:
-    from guards.prices import table_date
+    from guards.ledger.prices import table_date
     from interlock.costs import costs
     from interlock.looks import findings
 

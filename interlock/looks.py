@@ -99,7 +99,7 @@ def _large() -> tuple[bool | None, str, str]:
 def _model() -> tuple[bool | None, str, str]:
     """Whether agents can use a model, which one each role has, and whether its price is known."""
     from guards.errors import Permanent
-    from guards.prices import price_of
+    from guards.ledger.prices import price_of
     from interlock.arguments import ROLES
     from nodes.models import configured, name_for, stated_price
 
@@ -124,7 +124,7 @@ def _model() -> tuple[bool | None, str, str]:
 
 
 def _prices() -> tuple[bool | None, str, str]:
-    from guards.prices import table_date
+    from guards.ledger.prices import table_date
 
     text = f"genai-prices {_version('genai-prices')}, with changes up to {table_date()}"
     return True, f"{text}; a price in Policy(prices=...) or INTERLOCK_PRICE goes before it", ""
@@ -149,7 +149,7 @@ LOOKS: Final[Mapping[str, Callable[[], tuple[bool | None, str, str]]]] = {
 
 
 async def _ledger() -> Finding:
-    from guards.ledger import used
+    from guards.ledger.ledger import used
     from guards.stores import StoreDown
     from guards.stores.chosen import store_name
 

@@ -150,7 +150,7 @@ def _input(job: Job, state: Any, answer: Any) -> Any:
 
 def _idle(values: Any) -> float:
     """Stop the clock of a run between its last finished step and now; the seconds in which it stood so far."""
-    from guards.scope import set_idle
+    from guards.running.scope import set_idle
 
     run: Run | None = values.get("run")
     if run is None:
@@ -162,7 +162,7 @@ def _idle(values: Any) -> float:
 
 async def _go(run: str, job: Job, given: Any, store: "Store", show: Show, idle: float = 0.0) -> Answer:
     """Run the graph to its end, and show what happens under the run's own id and with the deadline that holds."""
-    from guards.scope import forget_stop
+    from guards.running.scope import forget_stop
 
     watch, last = Watch(), dict[str, Any]()
     stream = _graph(job, store).astream(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from interlock.exits import BadUsage
 
 if TYPE_CHECKING:
-    from guards.load import Loaded
+    from guards.drawings.load import Loaded
 
 
 def there(target: str) -> str:
@@ -39,7 +39,7 @@ def one_graph(target: str) -> "Iterator[Loaded]":
     Raises:
         BadUsage: There is none, or several.
     """
-    from guards.load import loaded
+    from guards.drawings.load import loaded
 
     config = Path("langgraph.json")
     named = target.isidentifier() and not Path(target).exists() and config.is_file()

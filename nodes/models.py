@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel, ValidationError
 
+from guards.calls.provider import provider_key
 from guards.degrade import degraded
 from guards.errors import Permanent, Transient
-from guards.prices import price_of
-from guards.provider import provider_key
+from guards.ledger.prices import price_of
 from state.research import Context
 
 if TYPE_CHECKING:

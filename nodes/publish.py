@@ -6,9 +6,9 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from guards.attempt import current_attempt
 from guards.clean import OUTPUT
-from guards.sweep import Wash
+from guards.running.attempt import current_attempt
+from guards.text.sweep import Wash
 from nodes.text import quorum
 from nodes.text.report import Parts, markdown
 from nodes.write import assemble

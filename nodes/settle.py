@@ -10,9 +10,9 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from guards.attempt import current_attempt
-from guards.scope import stop_request
-from guards.wiring import can_pause, resumed_by_person
+from guards.running.attempt import current_attempt
+from guards.running.scope import stop_request
+from guards.running.wiring import can_pause, resumed_by_person
 from nodes.text.policies import answered, applied
 from state.evidence import Finding
 from state.guarded import Guarded, Missing, Run

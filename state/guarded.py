@@ -52,7 +52,7 @@ class Missing(BaseModel):
 
 
 class Progress(BaseModel):
-    """What the rounds of one loop left, so that the next one can be compared (`guards.progress`)."""
+    """What the rounds of one loop left, so that the next one can be compared (`guards.running.progress`)."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from guards import Policy
-from guards.calls import Call, Gate, NotMade, Usage
+from guards.calls.calls import Call, Gate, NotMade, Usage
 
 START = 1_000_000.0
 

@@ -16,7 +16,7 @@ from kit import LOOSE, Log, Written, chain, says
 from langgraph.checkpoint.memory import InMemorySaver
 
 from guards import Permanent, TimedOut, Transient, apart, closing, guard, request_stop
-from guards.scope import forget_stop
+from guards.running.scope import forget_stop
 
 PATIENCE = 30.0
 SCRIPT = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from guards.breaker import LEASE_SECONDS, MEMORY_SECONDS, Breaker, Row, Verdict, admitted, noted
+from guards.calls.breaker import LEASE_SECONDS, MEMORY_SECONDS, Breaker, Row, Verdict, admitted, noted
 from guards.errors import CircuitOpen
 
 LIMITS = Breaker(failures=3, rate=0.5, window=8, least=4, seconds=30.0)

@@ -17,7 +17,7 @@ from langchain_openai import ChatOpenAI
 from model_server import ModelServer
 
 from guards import Breaker, Policy, closing, fallback, gather, guard
-from guards.circuits import circuits
+from guards.calls.circuits import circuits
 
 QUICK = Breaker(failures=3, seconds=30, slow=0.05)
 POLICY = LOOSE.but(timeout=5, breaker=QUICK, prices={"gpt-4o-mini": (0.0, 0.0)})

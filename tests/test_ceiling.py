@@ -15,10 +15,10 @@ from typing_extensions import TypedDict
 from graphs.research import build
 from graphs.research import graph as research
 from guards import Limits, Unsafe, ceiling, coordinate, fallback, gather, guard, loop
-from guards.callless import makes_no_call
-from guards.ceiling import Ceiling, Term
-from guards.ceiling_text import text
 from guards.stores.memory import MemoryStore
+from guards.worst_case.callless import makes_no_call
+from guards.worst_case.ceiling import Ceiling, Term
+from guards.worst_case.ceiling_text import text
 from interlock.cli import main
 from state.board import Board, Order, Orders, Task, post
 
@@ -41,7 +41,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture
 def books(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     store = MemoryStore()
-    monkeypatch.setattr("guards.ledger.store", lambda: store)
+    monkeypatch.setattr("guards.ledger.ledger.store", lambda: store)
     return store
 
 

@@ -21,7 +21,7 @@ from langgraph.types import Command
 from test_random_graphs import CASES, FAULTS, SLACK_SECONDS, Again, Block, Branches, Case, Drawer, Inner, Items, Step
 
 from guards import Limits, Policy, ceiling, guard, loop
-from guards.ceiling import Ceiling
+from guards.worst_case.ceiling import Ceiling
 from state.guarded import Run
 
 CALLS = 2

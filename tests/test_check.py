@@ -18,10 +18,10 @@ from langgraph.types import CachePolicy, Command, RetryPolicy, Send
 from typing_extensions import TypedDict
 
 from guards import Policy, closing, fallback, gather, guard, loop
-from guards.check import check, holes
+from guards.checks.check import check, holes
+from guards.checks.hole import Hole
 from guards.clean import INPUT, OUTPUT, clean
 from guards.errors import Unsafe
-from guards.hole import Hole
 
 CLEAN = Policy()
 

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from guards import Policy, guard
 from guards.clean import INPUT, OUTPUT, Cleaning, clean, redact, scan
 from guards.errors import Refused
-from guards.records import WITHHELD
+from guards.text.records import WITHHELD
 from state.answer import Answer, AnswerSource
 from state.guarded import Guarded
 from state.report import Claim, Quote

@@ -31,7 +31,7 @@ def test_imports_point_down(file: Path) -> None:
     assert not {name for name in imported(file) if name.split(".")[0] in above}
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "guards").glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "guards").rglob("*.py")), ids=lambda file: file.name)
 def test_guards_know_no_workflow_and_no_vendor(file: Path) -> None:
     names = set(imported(file))
     assert not {name for name in names if name in WORKFLOW or name.split(".")[0] in VENDORS}

@@ -12,7 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
 from guards import Policy, Refused, closing, fallback, gather, guard, is_guarded, policy_of, remaining
-from guards.scope import SCOPES_KEPT, _scopes
+from guards.running.scope import SCOPES_KEPT, _scopes
 
 QUICK = LOOSE.but(timeout=0.15)
 

@@ -7,7 +7,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
-from guards.hooks import Work, hook
+from guards.calls.hooks import Work, hook
 
 
 class Refusal(Exception):

@@ -8,7 +8,7 @@ import pytest
 from call_kit import at_once, call, now
 
 from guards import Policy
-from guards.in_flight import InFlightGate
+from guards.calls.in_flight import InFlightGate
 
 TWO = Policy(calls_in_flight=2)
 

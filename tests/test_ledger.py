@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guards import LimitReached, Limits, Policy
-from guards.accounts import Account, Held, held_of, reserving, settling, spent_of
-from guards.amount import NOTHING, Amount, money, of_spent
-from guards.attempt import Attempt
-from guards.calls import Call, NotMade, enter, leave, leave_open_calls
+from guards.calls.calls import Call, NotMade, enter, leave, leave_open_calls
+from guards.calls.gates import GATES
 from guards.errors import PriceUnknown
-from guards.gates import GATES
-from guards.ledger import LedgerGate, earlier, left, sweep
-from guards.prices import price_of
-from guards.scope import Scope
+from guards.ledger.accounts import Account, Held, held_of, reserving, settling, spent_of
+from guards.ledger.amount import NOTHING, Amount, money, of_spent
+from guards.ledger.ledger import LedgerGate, earlier, left, sweep
+from guards.ledger.prices import price_of
+from guards.running.attempt import Attempt
+from guards.running.scope import Scope
 from guards.stores.memory import MemoryStore
 from state.guarded import Run, Spent
 
@@ -30,7 +30,7 @@ OFTEN = 1_000
 def own_store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     """A store that no other test has written to."""
     books = MemoryStore()
-    monkeypatch.setattr("guards.ledger.store", lambda: books)
+    monkeypatch.setattr("guards.ledger.ledger.store", lambda: books)
     return books
 
 
@@ -257,7 +257,7 @@ async def test_a_call_that_is_cancelled_while_the_store_works_leaves_no_hold() -
     gate = LedgerGate()
     gate._swept = float("inf")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("guards.ledger.store", lambda: books)
+        patch.setattr("guards.ledger.ledger.store", lambda: books)
         task = asyncio.create_task(gate.enter(call(ours)))
         await begun.wait()
         task.cancel()

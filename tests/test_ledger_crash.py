@@ -11,7 +11,7 @@ from kit import LOOSE, Log, Written, chain, named
 from model_server import ModelServer
 
 from guards import guard
-from guards.accounts import held_of, spent_of
+from guards.ledger.accounts import held_of, spent_of
 from guards.stores.chosen import close_stores, store
 
 POLICY = LOOSE.but(prices={"gpt-4o-mini": (1.0, 1.0)}, timeout=30, calls=4)

@@ -16,7 +16,7 @@ from langgraph.graph import END, START, StateGraph
 from model_server import ModelServer
 
 from guards import Policy, closing, fallback, gather, guard, trim
-from guards.scope import _scopes
+from guards.running.scope import _scopes
 from state.memory import RECENT_KEPT
 
 FREE = LOOSE.but(timeout=10, prices={"gpt-4o-mini": (1.0, 1.0)})

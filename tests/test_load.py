@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from guards.check import check
-from guards.load import loaded
+from guards.checks.check import check
+from guards.drawings.load import loaded
 
 GRAPH = """
 from operator import add
@@ -232,7 +232,7 @@ def test_a_config_that_says_nothing_is_one_line(tmp_path: Path, text: str) -> No
 
 
 def test_a_factory_that_hangs_or_fails_costs_only_itself(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("guards.load.FACTORY_SECONDS", 0.2)
+    monkeypatch.setattr("guards.drawings.load.FACTORY_SECONDS", 0.2)
     text = "import asyncio\nasync def hangs(): await asyncio.Event().wait()\ndef fails(): raise ValueError('no')\n"
     project(tmp_path, mine=GUARDED + text)
     config(tmp_path, **{name: f"./mine.py:{name}" for name in ("hangs", "fails", "graph")})
@@ -257,6 +257,6 @@ def test_string_annotations_of_a_foreign_state_are_resolved(tmp_path: Path) -> N
 
 def test_this_repository_is_safe_by_its_own_check() -> None:
     root = Path(__file__).parent.parent
-    command = [sys.executable, "-c", f"from guards.check import check; print(check({str(root)!r}))"]
+    command = [sys.executable, "-c", f"from guards.checks.check import check; print(check({str(root)!r}))"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

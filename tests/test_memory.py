@@ -11,7 +11,7 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from guards import guard
-from guards.serializable import survives
+from guards.drawings.serializable import survives
 from state.memory import PINNED_KEPT, RECENT_KEPT, TEXT_KEPT, Interaction, Memory, keep_recent, shorten
 
 recall = keep_recent()

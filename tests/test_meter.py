@@ -18,9 +18,9 @@ from postgres_kit import emptied
 from pydantic import BaseModel
 
 from guards import Limits, Transient, fallback, gather, guard, loop
-from guards.accounts import held_of, spent_of
-from guards.amount import NOTHING, of_spent
-from guards.estimate import input_tokens, output_tokens
+from guards.ledger.accounts import held_of, spent_of
+from guards.ledger.amount import NOTHING, of_spent
+from guards.ledger.estimate import input_tokens, output_tokens
 from guards.stores.chosen import close_stores, store
 from guards.stores.memory import MemoryStore
 
@@ -314,7 +314,7 @@ async def test_a_tenant_has_a_day_for_all_its_runs_and_runs_without_one_share_th
     server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     books = MemoryStore()
-    monkeypatch.setattr("guards.ledger.store", lambda: books)
+    monkeypatch.setattr("guards.ledger.ledger.store", lambda: books)
     graph = guard(chain(asks(model(server))), PRICED.but(per_tenant=Limits(calls=1), when_short="start"))
     outcomes = [
         (await graph.ainvoke({"log": []}, {"configurable": {"tenant": tenant}}))["run"].outcome

@@ -6,8 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guards.provider import provider_key, provider_of
-from guards.rate import LONGEST_PAUSE, MINUTE, SLICE_SECONDS, Ask, Rate, Row, corrected, seconds_of, taken, told, turn
+from guards.calls.provider import provider_key, provider_of
+from guards.calls.rate import (
+    LONGEST_PAUSE,
+    MINUTE,
+    SLICE_SECONDS,
+    Ask,
+    Rate,
+    Row,
+    corrected,
+    seconds_of,
+    taken,
+    told,
+    turn,
+)
 
 NOW = 1_000_000.0
 ONE = Ask(1, 100)

@@ -9,9 +9,9 @@ import pytest
 from call_kit import START, NotMade, at_once, call, now, settled
 
 from guards import Policy
+from guards.calls.rate import MINUTE, SLICE_SECONDS
+from guards.calls.rate_gate import RateGate
 from guards.errors import RateLimited
-from guards.rate import MINUTE, SLICE_SECONDS
-from guards.rate_gate import RateGate
 from guards.stores.memory import MemoryStore
 
 TEN = Policy(requests_per_minute=10)

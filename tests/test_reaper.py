@@ -19,8 +19,8 @@ from kit import LOOSE, Log, Written, chain, named, says
 from langchain_core.tools import tool
 
 from guards import closing, detached, fallback, guard, reaped
-from guards.reaper import reaper
-from guards.watchdog import watchdog
+from guards.ending.reaper import reaper
+from guards.ending.watchdog import watchdog
 
 PATIENCE = 30.0
 NAP = "import time; time.sleep(1e6)"
@@ -354,8 +354,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import interrupt
 from guards import guard, reaped
 
+left = []
+
 async def pauses(state):
-    asyncio.create_task(asyncio.Event().wait(), name="left")
+    left.append(asyncio.create_task(asyncio.Event().wait()))
     interrupt("well?")
 
 class Told(logging.Handler):
@@ -366,8 +368,7 @@ logging.getLogger("interlock").addHandler(Told())
 async def main():
     graph = guard(chain(pauses), LOOSE).copy(update={"checkpointer": InMemorySaver()})
     await graph.ainvoke({"log": []}, {"configurable": {"thread_id": "t"}})
-    (left,) = [task for task in asyncio.all_tasks() if task.get_name() == "left"]
-    await asyncio.wait({left})
+    await asyncio.wait(left)
     assert reaped().sweeps and reaped().tasks == 1
 asyncio.run(main())
 """

@@ -7,7 +7,7 @@ import pytest
 from kit import LOOSE, Log, Written, chain, named, says
 
 from guards import LimitReached, Permanent, Refused, TimedOut, Transient, fallback, guard
-from guards.retry import is_transient, retry_after
+from guards.running.retry import is_transient, retry_after
 
 
 class Reply(Exception):

@@ -13,7 +13,7 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from guards import guard, request_stop
-from guards.scope import _requests
+from guards.running.scope import _requests
 from interlock.events import Event
 from interlock.exits import BadUsage
 from interlock.runner import Job, Paused, resume, start

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 
 from guards import closing, extend, fallback, gather, guard, request_stop
-from guards.scope import REQUESTS_KEPT, _requests, forget_stop
+from guards.running.scope import REQUESTS_KEPT, _requests, forget_stop
 
 
 def gathering(started: asyncio.Event) -> Any:

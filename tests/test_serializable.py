@@ -21,7 +21,7 @@ from langgraph.managed import RemainingSteps
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import TypedDict
 
-from guards.serializable import flaws, survives
+from guards.drawings.serializable import flaws, survives
 
 Item = TypeVar("Item")
 Name = NewType("Name", str)

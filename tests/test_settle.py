@@ -10,7 +10,7 @@ from langgraph.types import Command
 
 from graphs.research import POLICY, build
 from guards import guard
-from guards.scope import request_stop
+from guards.running.scope import request_stop
 from nodes.text.policies import answered, applied
 from state.answer import Answer
 from state.evidence import Finding

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict, is_typeddict
 
 import state
-from guards.serializable import flaws, survives
+from guards.drawings.serializable import flaws, survives
 from state.message import Message
 from state.research import Question, Research, Result
 

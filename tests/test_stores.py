@@ -251,7 +251,7 @@ async def test_a_store_that_hangs_holds_up_no_run(server: Any, monkeypatch: pyte
         await ChatOpenAI(model="gpt-4o-mini").ainvoke("hello")
 
     books = Hangs()
-    monkeypatch.setattr("guards.ledger.store", lambda: books)
+    monkeypatch.setattr("guards.ledger.ledger.store", lambda: books)
     graph = guard(chain(named("node", node)), LOOSE.but(seconds=1.0))
     result = await asyncio.wait_for(graph.ainvoke({"log": []}), 10)
     assert not server.calls and result["run"].outcome == "stopped"

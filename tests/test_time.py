@@ -18,7 +18,7 @@ from kit import LOOSE, Log, Written, chain, named, says
 from langgraph.checkpoint.memory import InMemorySaver
 
 from guards import closing, fallback, guard, request_stop
-from guards.scope import forget_stop
+from guards.running.scope import forget_stop
 
 QUICK = LOOSE.but(timeout=0.2)
 PATIENCE = 20.0
@@ -266,7 +266,7 @@ async def test_a_node_that_nothing_can_end_is_left_behind_and_named_in_the_log(c
 
 WOKEN = """
 import signal
-from guards.watchdog import watchdog
+from guards.ending.watchdog import watchdog
 
 rung = 0
 def ring(*_):

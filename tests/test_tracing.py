@@ -21,7 +21,7 @@ from langsmith import run_trees
 from model_server import KEY, ModelServer
 
 from guards import guard
-from guards.tracing import TRACED_CHARACTERS, QuietClient, redacted
+from guards.running.tracing import TRACED_CHARACTERS, QuietClient, redacted
 
 ROOT = Path(__file__).parent.parent
 EXIT_SECONDS = 9

@@ -21,7 +21,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from typing_extensions import TypedDict
 
 from guards import guard, trim
-from guards.serializable import survives
+from guards.drawings.serializable import survives
 from guards.trim import SYSTEM_KEPT, trimmed
 from state.memory import TEXT_KEPT
 

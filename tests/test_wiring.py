@@ -1,4 +1,4 @@
-"""The adapter to LangGraph's machinery: when one of these fails after an upgrade, `guards/wiring.py` is the place."""
+"""The adapter to LangGraph's machinery: when one fails after an upgrade, look at `guards/running/wiring.py`."""
 
 import asyncio
 from typing import Any
@@ -14,8 +14,8 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 from guards import guard
-from guards.attempt import current_attempt
-from guards.wiring import GuardedSteps
+from guards.running.attempt import current_attempt
+from guards.running.wiring import GuardedSteps
 from state.message import Message, current_trace
 
 

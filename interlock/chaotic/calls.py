@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from guards import gates
-from guards.calls import Call, Usage
+from guards.calls import gates
+from guards.calls.calls import Call, Usage
 from guards.errors import Transient
 
 STORM: Final = 0.7

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from langgraph.graph import StateGraph
 
-from guards.wiring import node_runnable
-from guards.words import words
+from guards.drawings.words import words
+from guards.running.wiring import node_runnable
 
 Drawing = StateGraph[Any, Any, Any, Any]
 

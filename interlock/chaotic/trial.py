@@ -16,9 +16,9 @@ from typing import Any, Final
 import aiosqlite
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from guards.drawings.words import words
 from guards.guard import drawing_of, guard, nodes_of, policy_of
 from guards.policy import Policy
-from guards.words import words
 from interlock.chaotic.calls import Storm, storm
 from interlock.chaotic.faults import faulty
 from state.guarded import Run

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing_extensions import TypedDict
 
 from guards import Permanent, detached
-from guards.attempt import current_attempt
-from guards.circuits import watching
+from guards.calls.circuits import watching
 from guards.clean import scan
 from guards.errors import CircuitOpen
+from guards.running.attempt import current_attempt
 from nodes.sources.text import Hit
 from state.evidence import Collected, Finding, Kind, Source
 from state.guarded import Status

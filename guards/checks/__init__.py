@@ -1,0 +1,1 @@
+"""What makes a drawing unsafe to run, one rule beside the other, each with its cure."""

@@ -1,0 +1,1 @@
+"""Texts of a state: found, checked and rebuilt."""

@@ -1,0 +1,234 @@
+"""Sweep: walk any value of a state, within a depth and a count, and clean the strings in it.
+
+What a walk does not change comes back as the same object.
+"""
+
+import dataclasses
+import enum
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from guards.errors import Refused
+from guards.text.patterns import own_secrets, redact, scan, without_controls, without_hidden
+from guards.text.records import HARMLESS, blank, fields, read, rebuilt
+from state.guarded import Missing
+
+IDS: Final = frozenset({"id", "trace_id", "source_id", "source_ids", "also", "path", "url", "place"})
+"""Fields whose strings lead somewhere: they keep e-mail addresses."""
+
+TOO_MUCH: Final = "it holds too much or is nested too deep"
+
+QUOTE: Final = frozenset({"text", "source_id", "start", "end"})
+"""The fields of a verbatim quote, whose text is exact or absent."""
+
+REPEATED: Final = 300
+"""Characters of a text that may well come again, like an id or a title."""
+
+_PHRASES: Final = {
+    "card": "a card number",
+    "email": "an e-mail address",
+    "secret": "a secret",
+    "control": "control characters",
+}
+
+
+class _Sweep:
+    """One walk over one value."""
+
+    def __init__(self, longest: int, most: int, deepest: int) -> None:
+        self.longest = longest
+        self.left = most
+        self.deepest = deepest
+
+    def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
+        """The value with its strings cleaned; `name` is the field that it stands in."""
+        self.left -= 1
+        if self.left < 0 or depth > self.deepest:
+            return self.beyond(value, name, TOO_MUCH)
+        if isinstance(value, str) and not isinstance(value, enum.Enum):
+            return self.text(value, name)
+        if isinstance(value, HARMLESS):
+            return self.number(value)
+        if isinstance(value, (list, tuple, set, frozenset, Mapping)) and len(value) > self.left:
+            return self.beyond(value, name, TOO_MUCH)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._items(value, name, depth)
+        if isinstance(value, pathlib.PurePath):
+            return self._path(value, name)
+        if isinstance(value, (BaseModel, Mapping)) or dataclasses.is_dataclass(value):
+            return self._record(value, depth)
+        return self.beyond(value, name, f"it is of type {type(value).__name__}")
+
+    def _items(self, value: Any, name: str, depth: int) -> Any:
+        cleaned = [self.value(item, name, depth + 1) for item in value if self.stays(item)]
+        if len(cleaned) == len(value) and all(new is old for new, old in zip(cleaned, value, strict=True)):
+            return value
+        return type(value)._make(cleaned) if hasattr(type(value), "_make") else type(value)(cleaned)
+
+    def _path(self, value: pathlib.PurePath, name: str) -> Any:
+        cleaned = self.text(str(value), name or "path")
+        return value if cleaned == str(value) else type(value)(cleaned)
+
+    def _record(self, value: Any, depth: int) -> Any:
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        held = fields(value)
+        cleaned = {name: self.value(old, name, depth + 1) for name, old in held.items()}
+        return rebuilt(value, {name: new for name, new in cleaned.items() if new is not held[name]})
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> Any:
+        cleaned = {
+            self.value(key, "id", depth + 1): self.value(old, key if isinstance(key, str) else "", depth + 1)
+            for key, old in value.items()
+        }
+        same = all(key in value and cleaned[key] is value[key] for key in cleaned) and len(cleaned) == len(value)
+        return value if same else cleaned
+
+    def text(self, text: str, name: str) -> str:
+        raise NotImplementedError
+
+    def number(self, value: Any) -> Any:
+        return value
+
+    def stays(self, item: Any) -> bool:
+        return True
+
+    def beyond(self, value: Any, name: str, why: str) -> Any:
+        raise NotImplementedError
+
+
+class Check(_Sweep):
+    """The way in: strings are trimmed and scanned.
+
+    Args:
+        key: The state key, for messages.
+        longest: Characters a string may have.
+        most: Values there may be.
+        deepest: Levels of nesting there may be.
+
+    Attributes:
+        hits: Names of the rules that were tripped.
+    """
+
+    def __init__(self, key: str, longest: int, most: int, deepest: int) -> None:
+        super().__init__(longest, most, deepest)
+        self.key = key
+        self.hits: list[str] = []
+
+    def text(self, text: str, name: str) -> str:
+        """The string trimmed; what it trips is noted.
+
+        Raises:
+            Refused: It is too long.
+        """
+        if len(text) > self.longest:
+            raise Refused(
+                f"the {self.key} has {len(text):,} characters, more than the {self.longest:,} allowed: shorten it"
+            )
+        trimmed = without_hidden(without_controls(text)).strip()
+        if hit := scan(trimmed):
+            self.hits.append(hit)
+        return text if trimmed == text else trimmed
+
+    def beyond(self, value: Any, name: str, why: str) -> Any:
+        """Nothing comes in unchecked.
+
+        Raises:
+            Refused: Always.
+        """
+        raise Refused(f"the {self.key} cannot be checked: {why}; send plain text")
+
+
+class Wash(_Sweep):
+    """The way out: strings are redacted, verbatim quotes that would change are dropped.
+
+    Args:
+        longest: Characters a string may have; a longer one is withheld.
+        most: Values there may be; what comes after them is withheld.
+        deepest: Levels of nesting there may be; what lies deeper is withheld.
+        keep: Kinds that stay.
+
+    Attributes:
+        lost: What was dropped or withheld, and why.
+    """
+
+    def __init__(self, longest: int, most: int, deepest: int, keep: frozenset[str] = frozenset()) -> None:
+        super().__init__(longest, most, deepest)
+        self.keep = keep
+        self.lost: list[Missing] = []
+        self._own = own_secrets()
+        self._known: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
+
+    def top(self, key: str, value: Any) -> Any:
+        """The value of a state key, clean; a record that lists what is missing lists the losses too."""
+        cleaned = self.value(value, key)
+        listed = getattr(cleaned, "missing", None)
+        if self.lost and isinstance(cleaned, BaseModel) and isinstance(listed, tuple):
+            return cleaned.model_copy(update={"missing": tuple(dict.fromkeys((*listed, *self.lost)))})
+        return cleaned
+
+    def text(self, text: str, name: str) -> str:
+        """The string redacted, or withheld when it is too long."""
+        if len(text) > self.longest:
+            return str(self.beyond(text, name, f"it has more than {self.longest:,} characters"))
+        cleaned, _ = self._redacted(text, self._kept(name))
+        return text if cleaned == text else cleaned
+
+    def number(self, value: Any) -> Any:
+        """The number, unless its digits are those of a card."""
+        if isinstance(value, int) and abs(value) >= 10**12 and redact(str(value), self.keep, self._own)[1]:
+            return 0
+        return value
+
+    def stays(self, item: Any) -> bool:
+        """Whether an item of a list may stay: a verbatim quote only if nothing in its text must go."""
+        return not _is_quote(item) or not self._tainted(item)
+
+    def beyond(self, value: Any, name: str, why: str) -> Any:
+        """What stands where a value could not be cleaned."""
+        self._note(name or "value", f"withheld: {why}", optional=False)
+        return blank(value)
+
+    def _record(self, value: Any, depth: int) -> Any:
+        if not _is_quote(value):
+            return super()._record(value, depth)
+        if self._tainted(value):
+            return blank(value)
+        text = read(value, "text")
+        return rebuilt(super()._record(rebuilt(value, {"text": ""}), depth), {"text": text})
+
+    def _tainted(self, quote: Any) -> bool:
+        text = read(quote, "text")
+        kinds = self._redacted(text, self.keep)[1] if len(text) <= self.longest else ("too much",)
+        if kinds:
+            self._drop(str(read(quote, "source_id"))[:200], kinds)
+        return bool(kinds)
+
+    def _redacted(self, text: str, keep: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        """What `redact` says; ids and titles come again and again."""
+        if len(text) > REPEATED:
+            return redact(text, keep, self._own)
+        known = self._known.get((text, keep))
+        if known is None:
+            known = self._known[text, keep] = redact(text, keep, self._own)
+        return known
+
+    def _kept(self, name: str) -> frozenset[str]:
+        return self.keep | {"email"} if name in IDS else self.keep
+
+    def _drop(self, source: str, kinds: Iterable[str]) -> None:
+        named = redact(source, self._kept("id"), self._own)[0]
+        phrases = ", ".join(_PHRASES.get(kind, kind) for kind in kinds)
+        self._note(f"quote from {named}", f"withheld: contains {phrases}", optional=True)
+
+    def _note(self, what: str, reason: str, optional: bool) -> None:
+        if len(self.lost) < 100:
+            self.lost.append(Missing(what=what, status="refused", reason=reason, optional=optional))
+
+
+def _is_quote(item: Any) -> bool:
+    held = fields(item)
+    return held.keys() >= QUOTE and isinstance(held["text"], str)
