@@ -19,11 +19,12 @@ from unittest.mock import patch
 
 from bench.table import Row, finish
 from guards import Limits, Policy
-from guards.calls.calls import Call
+from guards.calls.calls import Call, Gate
+from guards.calls.together import Together
 from guards.ledger.ledger import LedgerGate, settled
 from guards.running.attempt import Attempt
 from guards.running.scope import Scope
-from guards.stores.chosen import close_stores
+from guards.stores.chosen import close_stores, store
 from state.guarded import Run
 
 BLOCKS = 10
@@ -37,7 +38,7 @@ CLOCKS: dict[str, Clock] = {"memory": time.process_time, "SQLite": time.perf_cou
 POLICY = Policy(calls=None, tokens=10**12, dollars=10**6, per_hour=Limits(calls=10**9), per_day=Limits(dollars=10**6))
 
 
-async def _calls(gate: LedgerGate, calls: int) -> None:
+async def _calls(gate: Gate, calls: int) -> None:
     attempt = Attempt(Scope(Run(id="bench"), "", POLICY, "tenant"), 3_600.0, None, node="node", place="node:1")
     for _ in range(calls):
         call = Call("model", "gpt-4o-mini", "openai", attempt, input_tokens=500, output_tokens=200)
@@ -47,7 +48,7 @@ async def _calls(gate: LedgerGate, calls: int) -> None:
 
 async def _block(calls: int, at_once: int, clock: Clock) -> float:
     """Microseconds a call until everything is written."""
-    gate = LedgerGate()
+    gate = Together(store, LedgerGate())
     gc.collect()
     began = clock()
     await asyncio.gather(*(_calls(gate, calls // at_once) for _ in range(at_once)))
@@ -60,11 +61,11 @@ async def _blocks(calls: int, at_once: int, clock: Clock) -> float:
     return min([await _block(calls // BLOCKS, at_once, clock) for _ in range(BLOCKS)])
 
 
-def _microseconds(store: str, calls: int, at_once: int) -> float:
+def _microseconds(kind: str, calls: int, at_once: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        name = "memory" if store == "memory" else str(Path(folder, "ledger.sqlite"))
+        name = "memory" if kind == "memory" else str(Path(folder, "ledger.sqlite"))
         with patch.dict(os.environ, {"INTERLOCK_STORE": name}):
-            took = asyncio.run(_blocks(calls, at_once, CLOCKS[store]))
+            took = asyncio.run(_blocks(calls, at_once, CLOCKS[kind]))
             close_stores()
     return took
 
@@ -76,10 +77,10 @@ def measure(calls: int = 2_000) -> list[Row]:
         f"memory, wall time until it is written in SQLite; minima of {BLOCKS} blocks."
     )
     rows = []
-    for store, allowed in ALLOWED.items():
+    for kind, allowed in ALLOWED.items():
         for at_once in (1, 50):
-            took = _microseconds(store, calls, at_once)
-            claim = f"The ledger's part of a model call, {store}, {at_once} at a time"
+            took = _microseconds(kind, calls, at_once)
+            claim = f"The ledger's part of a model call, {kind}, {at_once} at a time"
             rows.append(Row(claim, f"{allowed:,.0f} µs", f"{took:,.0f} µs", took / allowed, 1.0, note))
     return rows
 

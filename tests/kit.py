@@ -1,14 +1,17 @@
 """Small drawings and nodes that the guards' tests share."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from operator import add
 from typing import Annotated, Any
 
+import pytest
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from guards import Policy
+from guards.stores import Store
 
 LOOSE = Policy(seconds=20, timeout=5, attempts=1, clean_input=False, clean_output=False)
 """Limits that do not matter, for drawings of nodes that are no agents."""
@@ -28,6 +31,12 @@ class Written(TypedDict, total=False):
 
 
 Node = Callable[[Log], Awaitable[Written]]
+
+
+def keep_books_in(books: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ledger, breakers and rates of this test go into this store."""
+    chosen = os.getpid(), os.environ.get("INTERLOCK_STORE", ""), os.environ.get("INTERLOCK_DATA", "")
+    monkeypatch.setattr("guards.stores.chosen._stores", {chosen: books})
 
 
 def named(name: str, node: Node) -> Node:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
-from kit import LOOSE, Log, Written, chain, named, says
+from kit import LOOSE, Log, Written, chain, keep_books_in, named, says
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 from model_server import ModelServer
@@ -41,7 +41,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture
 def books(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     store = MemoryStore()
-    monkeypatch.setattr("guards.ledger.ledger.store", lambda: store)
+    keep_books_in(store, monkeypatch)
     return store
 
 

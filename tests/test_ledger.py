@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit import keep_books_in
 
 from guards import LimitReached, Limits, Policy
 from guards.calls.calls import Call, NotMade, enter, leave, leave_open_calls
 from guards.calls.gates import GATES
+from guards.calls.together import Together
 from guards.errors import PriceUnknown
 from guards.ledger.accounts import Account, Held, held_of, reserving, settling, spent_of
 from guards.ledger.amount import NOTHING, Amount, money, of_spent
@@ -30,7 +32,7 @@ OFTEN = 1_000
 def own_store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     """A store that no other test has written to."""
     books = MemoryStore()
-    monkeypatch.setattr("guards.ledger.ledger.store", lambda: books)
+    keep_books_in(books, monkeypatch)
     return books
 
 
@@ -256,12 +258,10 @@ async def test_a_call_that_is_cancelled_while_the_store_works_leaves_no_hold() -
     books.change = slow  # type: ignore[method-assign]
     gate = LedgerGate()
     gate._swept = float("inf")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("guards.ledger.ledger.store", lambda: books)
-        task = asyncio.create_task(gate.enter(call(ours)))
-        await begun.wait()
-        task.cancel()
-        await asyncio.wait([task])
+    task = asyncio.create_task(Together(lambda: books, gate).enter(call(ours)))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
     assert held_of(books._rows["run:r"]) == NOTHING == ours.held
 
 

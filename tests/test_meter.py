@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import LOOSE, Log, Written, chain, named, says
+from kit import LOOSE, Log, Written, chain, keep_books_in, named, says
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -314,7 +314,7 @@ async def test_a_tenant_has_a_day_for_all_its_runs_and_runs_without_one_share_th
     server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     books = MemoryStore()
-    monkeypatch.setattr("guards.ledger.ledger.store", lambda: books)
+    keep_books_in(books, monkeypatch)
     graph = guard(chain(asks(model(server))), PRICED.but(per_tenant=Limits(calls=1), when_short="start"))
     outcomes = [
         (await graph.ainvoke({"log": []}, {"configurable": {"tenant": tenant}}))["run"].outcome

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from forks import Fork
-from kit import LOOSE, chain, named
+from kit import LOOSE, chain, keep_books_in, named
 from postgres_kit import emptied
 
 from guards import guard
@@ -251,7 +251,7 @@ async def test_a_store_that_hangs_holds_up_no_run(server: Any, monkeypatch: pyte
         await ChatOpenAI(model="gpt-4o-mini").ainvoke("hello")
 
     books = Hangs()
-    monkeypatch.setattr("guards.ledger.ledger.store", lambda: books)
+    keep_books_in(books, monkeypatch)
     graph = guard(chain(named("node", node)), LOOSE.but(seconds=1.0))
     result = await asyncio.wait_for(graph.ainvoke({"log": []}), 10)
     assert not server.calls and result["run"].outcome == "stopped"

@@ -17,6 +17,7 @@ from typing import Any
 
 from guards.calls.breaker import LEASE_SECONDS, Breaker, Verdict, admitted, noted
 from guards.calls.calls import Call, NotMade, Unreported, Usage
+from guards.calls.together import Change, change_all
 from guards.errors import CircuitOpen, RateLimited, TimedOut
 from guards.running.attempt import Attempt, current_attempt
 from guards.running.retry import is_transient, status_of
@@ -73,6 +74,12 @@ class Circuits:
         Raises:
             CircuitOpen: It must not be made.
         """
+        passed: list[Pass] = []
+        await change_all(self._store, [self.change(key, what, limits, lease, passed.append)])
+        return passed[0]
+
+    def change(self, key: str, what: str, limits: Breaker, lease: float, passed: Callable[[Pass], object]) -> Change:
+        """The same as a change of the store; `passed` is told when the call is let through."""
         self.check(key)
         row_key, ticket, now = PREFIX + key, secrets.token_hex(6), self._clock()
 
@@ -81,12 +88,14 @@ class Circuits:
             row = admitted(rows[row_key], what, ticket, now, lease, limits)
             return {} if row is rows[row_key] else {row_key: row}
 
-        try:
-            await self._store.change([row_key], decide)
-        except CircuitOpen as error:
-            self._shut[key] = now + error.seconds, error
-            raise
-        return Pass(row_key, ticket, limits, row_key in self._troubled)
+        def made(_: Rows) -> None:
+            passed(Pass(row_key, ticket, limits, row_key in self._troubled))
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, CircuitOpen):
+                self._shut[key] = now + error.seconds, error
+
+        return Change([row_key], decide, made, failed)
 
     def note(self, passed: Pass, verdict: Verdict) -> None:
         """Say how a call ended; every call that was let through must."""
@@ -112,7 +121,12 @@ class Circuits:
 
 def circuits() -> Circuits:
     """Those of the store that is chosen now."""
-    keeper: Any = store()
+    return circuits_of(store())
+
+
+def circuits_of(books: Store) -> Circuits:
+    """Those of a store; what this process knows of them is kept for the last few stores."""
+    keeper: Any = books
     return _circuits_of(keeper)
 
 
@@ -125,16 +139,21 @@ class BreakerGate:
     def __init__(self) -> None:
         self._passed: dict[Call, tuple[Circuits, Pass]] = {}
 
-    async def enter(self, call: Call) -> None:
+    async def change(self, call: Call, books: Store) -> Change | None:
         """Let a call through, or refuse it.
 
         Raises:
             CircuitOpen: It must not be made.
         """
         limits = call.attempt.scope.policy.breaker
-        if limits is not None:
-            found = circuits()
-            self._passed[call] = found, await found.enter(_key(call), _what(call), limits, call.attempt.left() + 1)
+        if limits is None:
+            return None
+        found = circuits_of(books)
+
+        def passed(one: Pass) -> None:
+            self._passed[call] = found, one
+
+        return found.change(_key(call), _what(call), limits, call.attempt.left() + 1, passed)
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
         """Tell the circuit how it ended."""

@@ -7,7 +7,8 @@ from guards.calls.calls import Gate
 from guards.calls.circuits import BreakerGate, ShutGate
 from guards.calls.in_flight import InFlightGate
 from guards.calls.rate_gate import RateGate
+from guards.calls.together import Together
 from guards.ledger.ledger import LedgerGate
 from guards.stores.chosen import store
 
-GATES: tuple[Gate, ...] = (ShutGate(), RateGate(store), InFlightGate(), BreakerGate(), LedgerGate())
+GATES: tuple[Gate, ...] = (ShutGate(), RateGate(store), InFlightGate(), Together(store, BreakerGate(), LedgerGate()))

@@ -66,7 +66,9 @@ class RateGate:
         if call.kind != "model":
             return
         self.hear(call.provider, call.headers or _headers(error), status_of(call.outcome or error) or 0)
-        ask, at = self._taken.pop(call, (NOTHING, 0.0))
+        if call not in self._taken:
+            return
+        ask, at = self._taken.pop(call)
         used = NOTHING if isinstance(error, NotMade) else ask if usage is None else Ask(1, sum(usage))
         if used != ask:
             key, now = PREFIX + call.provider, self._clock()

@@ -19,7 +19,8 @@ import time
 from typing import TYPE_CHECKING
 
 from guards.calls.calls import Call, NotMade, Usage
-from guards.errors import LimitReached
+from guards.calls.together import Change
+from guards.errors import Permanent
 from guards.ledger.accounts import HOLD, Held, held_of, reserving, settling, spent_of
 from guards.ledger.amount import NOTHING, Amount, of_spent
 from guards.ledger.entries import LONGEST_LEASE, Entry, actual_of, entry_of, windows_of
@@ -54,7 +55,7 @@ class LedgerGate:
         self._swept = float("-inf")
         self._lock = threading.Lock()
 
-    async def enter(self, call: Call) -> None:
+    async def change(self, call: Call, books: Store) -> Change:
         """Reserve the call everywhere or nowhere.
 
         Raises:
@@ -62,22 +63,24 @@ class LedgerGate:
             PriceUnknown: Money is limited and the model's price is unknown.
             StoreDown: The store does not answer.
         """
-        entry = entry_of(call, store())
-        await self._sweep_now_and_then(entry.store)
+        entry = entry_of(call, books)
+        await self._sweep_now_and_then(books)
         self._hold(entry)
         lease = time.time() + min(call.attempt.left(), LONGEST_LEASE) + LEASE_SECONDS
-        try:
-            rows = await entry.store.change(entry.keys, reserving(entry.hold, entry.accounts, lease))
-        except BaseException as error:
+
+        def made(rows: Rows) -> None:
+            for link, account in entry.shares:
+                link.scope.known = spent_of(rows[account.key])
+                link.scope.used = link.scope.known.plus(held_of(rows[account.key]))
+            self._entries[call] = entry
+
+        def failed(error: BaseException) -> None:
             nothing = dict.fromkeys(entry.keys, NOTHING)
             self._let_go(entry, nothing)
-            if not isinstance(error, LimitReached):  # cancelled, or nobody knows what was written
+            if not isinstance(error, Permanent):  # cancelled, or nobody knows what was written
                 _settle(entry, nothing)
-            raise
-        for link, account in entry.shares:
-            link.scope.known = spent_of(rows[account.key])
-            link.scope.used = link.scope.known.plus(held_of(rows[account.key]))
-        self._entries[call] = entry
+
+        return Change(entry.keys, reserving(entry.hold, entry.accounts, lease), made, failed)
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
         """Settle with what was used; what nobody knows is charged as it was reserved."""
@@ -138,7 +141,7 @@ async def settled(seconds: float = PATIENCE) -> None:
     """Wait until everything that was settled is written, no longer than that and `PATIENCE`."""
     try:
         async with asyncio.timeout(min(PATIENCE, seconds)):
-            await store().change((), dict)
+            await store().settled()
     except (StoreDown, TimeoutError) as error:  # the holds become charges when their lease is over
         log.warning("the books are not written yet", extra={"error": type(error).__name__})
 

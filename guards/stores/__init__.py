@@ -55,6 +55,13 @@ class Store(Protocol):
     def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
         """The same without waiting, before every change that is asked for later; a failure is logged."""
 
+    async def settled(self) -> None:
+        """Wait until everything that `change_soon` was asked for is written.
+
+        Raises:
+            StoreDown: The last of it was not.
+        """
+
     async def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose keys begin so and whose `until` is over by then, the oldest first.
 

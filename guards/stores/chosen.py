@@ -109,6 +109,10 @@ class OrMemory:
         """The same without waiting."""
         self._store.change_soon(keys, decide)
 
+    async def settled(self) -> None:
+        """Wait until everything that `change_soon` was asked for is written."""
+        await self._store.settled()
+
     async def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose `until` is over, the oldest first."""
         try:

@@ -24,6 +24,9 @@ class MemoryStore:
         """The same; done when it returns."""
         self._change(keys, decide)
 
+    async def settled(self) -> None:
+        """Everything is."""
+
     def close(self) -> None:
         """There is nothing to let go of."""
 

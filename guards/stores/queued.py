@@ -61,6 +61,7 @@ class QueuedStore:
         self._thread: threading.Thread | None = None
         self._patience = IDLE_SECONDS
         self._ready = threading.Condition()
+        self._last: Future[Rows] | None = None
 
     async def change(self, keys: Sequence[str], decide: Decide) -> Rows:
         """Read some rows, decide, write."""
@@ -68,7 +69,16 @@ class QueuedStore:
 
     def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
         """The same without waiting."""
-        self._put(_Job(keys, decide)).add_done_callback(_complain)
+        self._last = self._put(_Job(keys, decide))
+        self._last.add_done_callback(_complain)
+
+    async def settled(self) -> None:
+        """Wait until the last of those changes, hence each of them, is written."""
+        last = self._last
+        if last is not None and not last.done():
+            await _end_of(last)
+        if last is not None and isinstance(error := last.exception(), StoreDown):
+            raise error
 
     async def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose `until` is over, the oldest first."""
@@ -172,6 +182,18 @@ def _close(database: Database | None) -> None:
             database.close()
     except Exception as error:
         log.warning("the ledger's store did not close", extra={"error": type(error).__name__})
+
+
+async def _end_of(job: "Future[Rows]") -> None:
+    """Wait for a job of somebody else's: being cancelled meanwhile does not cancel it."""
+    ended: Future[None] = Future()
+
+    def tell(_: object) -> None:
+        if ended.set_running_or_notify_cancel():
+            ended.set_result(None)
+
+    job.add_done_callback(tell)
+    await asyncio.wrap_future(ended)
 
 
 def _complain(done: "Future[Rows]") -> None:
