@@ -83,7 +83,7 @@ def measure() -> list[Row]:
     bare, guarded = _side("bare"), _side("guarded")
     note = (
         f"concurrency: CPU per run with two calls of ChatOpenAI over HTTP, medians of {BLOCKS} blocks of {RUNS} runs, "
-        "each side in a process of its own (they would share connections), ledger in memory, 50 calls in flight."
+        "each side in a process of its own (they would share connections), ledger in SQLite, 50 calls in flight."
     )
     rows = [
         Row(f"{width} guarded run(s) at once", _ms(bare[width]), _ms(ours), ours / bare[width], BAR, note)
@@ -99,7 +99,7 @@ def measure() -> list[Row]:
 def _side(name: str) -> dict[int, float]:
     """What a process of its own measured."""
     with tempfile.TemporaryDirectory() as data:
-        env = {**os.environ, "INTERLOCK_DATA": data, "INTERLOCK_STORE": "memory"}
+        env = {**os.environ, "INTERLOCK_DATA": data, "INTERLOCK_STORE": ""}
         command = [sys.executable, "-m", "bench.concurrency", "--child", name]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=env)
     return {int(width): seconds for width, seconds in json.loads(done.stdout).items()}
