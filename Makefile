@@ -65,7 +65,7 @@ eval: $(RUN) ## The table of research quality
 bench: $(RUN) ## The table of speed, CPU and memory, recorded in bench/RESULTS.md
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: $(RUN) ## Break the research graph in every way (about five minutes); ARGS="--runs 20 --seed 7" for fewer
+chaos: $(RUN) ## Break the research graph in every way (about two minutes); ARGS="--runs 20 --seed 7" for fewer
 	$(BIN)/interlock chaos research $(ARGS)
 
 faults: $(RUN) ## The README's table: bare against guarded on the same faults

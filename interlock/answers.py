@@ -36,8 +36,7 @@ class Answers:
         if self._file is None:
             put(text)
         else:
-            self._file.write(text.encode("utf-8", errors="replace") + b"\n")
-            self._file.flush()
+            _write(self._file, text)
 
 
 @contextmanager
@@ -58,6 +57,17 @@ def opened(path: Path | None) -> Iterator[Answers]:
         except OSError:
             raise BadUsage(f"--jsonl {path}: another interlock is writing to it: wait, or name another file") from None
         yield Answers(file, _read(file, path))
+
+
+def append(path: Path, answer: "Answer") -> None:
+    """Add the answer of a run whose own process holds the file and does nothing any more."""
+    with path.open("ab") as file:
+        _write(file, answer.model_dump_json())
+
+
+def _write(file: IO[bytes], text: str) -> None:
+    file.write(text.encode("utf-8", errors="replace") + b"\n")
+    file.flush()
 
 
 def _read(file: IO[bytes], path: Path) -> dict[str, int]:

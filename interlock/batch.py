@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from interlock import inputs
 from interlock.answers import Answers, opened
 from interlock.exits import STOPPED, BadUsage
+from interlock.lifeguard import with_lifeguard
 from interlock.process import run
 from interlock.questions import read_questions
 from interlock.stopping import Stopping
@@ -46,7 +47,7 @@ async def _ask(jobs: "Sequence[Job]", answers: Answers, args: argparse.Namespace
     if done:
         tell(f"{done} of {len(jobs)} are answered already")
     async with open_store() as store:
-        async for answer in _in_order(left, store, args.at_once, stopping):
+        async for answer in _in_order(left, store, args, stopping):
             cut = cut or (bool(stopping.reason) and answer.outcome == "stopped")
             if not cut:  # what was stopped, or stands behind it, is asked again
                 answers.add(answer)
@@ -58,18 +59,20 @@ async def _ask(jobs: "Sequence[Job]", answers: Answers, args: argparse.Namespace
     return max(answers.codes[job.id] for job in jobs)
 
 
-async def _in_order(jobs: "Sequence[Job]", store: "Store", at_once: int, stopping: Stopping) -> "AsyncIterator[Answer]":
-    """The answers in the order of the questions; none runs more than `at_once` ahead of the one waited for."""
+async def _in_order(
+    jobs: "Sequence[Job]", store: "Store", args: argparse.Namespace, stopping: Stopping
+) -> "AsyncIterator[Answer]":
+    """The answers in the order of the questions; none runs more than `--at-once` ahead of the one waited for."""
     waiting = deque(jobs)
     running: deque[asyncio.Task[Answer]] = deque()
     while running or (waiting and not stopping.reason):
-        while waiting and len(running) < at_once and not stopping.reason:
-            running.append(asyncio.create_task(_one(waiting.popleft(), store, stopping)))
+        while waiting and len(running) < args.at_once and not stopping.reason:
+            running.append(asyncio.create_task(_one(waiting.popleft(), store, args, stopping)))
         yield await running.popleft()
 
 
-async def _one(job: "Job", store: "Store", stopping: Stopping) -> "Answer":
+async def _one(job: "Job", store: "Store", args: argparse.Namespace, stopping: Stopping) -> "Answer":
     from interlock.runner import start
 
-    with stopping.watched(lambda event: None) as watch:
-        return await start(job, store, watch)
+    with stopping.watched(lambda event: None) as watch, with_lifeguard(watch, args) as seen:
+        return await start(job, store, seen)

@@ -37,7 +37,7 @@ def with_lifeguard(show: "Callable[[Event], None]", args: "argparse.Namespace") 
 
     Args:
         show: Takes the events of one run.
-        args: How its answer is to be handed over: `json`, `out`, `quiet`.
+        args: How its answer is to be handed over: `json`, `out`, `quiet`; with `questions`, to the file `jsonl`.
     """
     lifeline: list[int] = []
     processes: list[subprocess.Popen[bytes]] = []
@@ -67,7 +67,9 @@ def _stand_by(lifeline: int, run: str, until: float, args: "argparse.Namespace")
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
     libc.signal(signal.SIGTRAP, ctypes.cast(libc._exit, ctypes.c_void_p))  # its number, 5, is what `_exit` is given
-    told = {"json": args.json, "out": args.out, "quiet": args.quiet}
+    many = bool(getattr(args, "questions", None))
+    told = {"json": args.json or many, "out": args.out, "quiet": args.quiet or many}
+    told |= {"many": many, "jsonl": args.jsonl if many else None}
     words = [str(lifeline), str(os.getpid()), str(until), run, json.dumps(told)]
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the process is born so, until it can answer to it
     try:

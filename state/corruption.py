@@ -13,7 +13,7 @@ REPEATS: Final = 3
 """Equal outputs in a row that are no progress."""
 
 FLOOD: Final = 10
-"""Outputs of one agent that one addition may hold."""
+"""Outputs of one agent that one addition may hold, or that may come in a row among other agents."""
 
 CLAIM_WITHIN: Final = 500
 """Characters in which an agent says who it is."""
@@ -32,6 +32,16 @@ def flooding(said: Iterable[Interaction]) -> set[str]:
     """Agents with more outputs in one addition than may be."""
     outputs = [one.agent for one in said if one.role == "output"]
     return {agent for agent in set(outputs) if outputs.count(agent) > FLOOD}
+
+
+def crowds(said: Interaction, recent: Sequence[Interaction]) -> bool:
+    """Whether an agent goes on after so many outputs of its own in a row, while others have something to say."""
+    tail = 0
+    for one in reversed(recent):
+        if (one.agent, one.role) != (said.agent, "output"):
+            break
+        tail += 1
+    return tail >= FLOOD and any(one.agent != said.agent for one in recent)
 
 
 def repeats(said: Interaction, recent: Iterable[Interaction]) -> bool:

@@ -1,6 +1,6 @@
 """What an agent remembers of its run: the last interactions, and its instructions for good (guide: D1, A6)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Annotated, Final, Literal
 
@@ -42,6 +42,9 @@ class Interaction(Message):
     agent: str = Field(max_length=200)
     role: Literal["instructions", "input", "output", "tool"] = Field(description="Instructions are never forgotten.")
     text: Annotated[str, BeforeValidator(_short)] = Field(description="The middle of a longer text is left out.")
+    calls: tuple[str, ...] = Field(
+        default=(), max_length=100, description="Ids of the tool calls that an output makes, or that a tool answers."
+    )
 
     @property
     def pinned(self) -> bool:
@@ -52,12 +55,22 @@ class Interaction(Message):
 Memory = list[Interaction]
 
 
+def paired(kept: Iterable[Interaction]) -> Memory:
+    """The interactions without the tools' answers to calls that are not among them: no model takes those."""
+    made, whole = set[str](), Memory()
+    for one in kept:
+        if one.role != "tool" or made.issuperset(one.calls):
+            whole.append(one)
+            made.update(one.calls)
+    return whole
+
+
 @cache
 def keep_recent(keep: int = RECENT_KEPT) -> Callable[[Memory, Memory], Memory]:
     """A reducer that keeps the most recent interactions, whatever nodes return: `Annotated[Memory, keep_recent(20)]`.
 
     Parallel updates are added one after the other and lose nothing that is among the last `keep`. Instructions do
-    not count: they stay in front, each once.
+    not count: they stay in front, each once. A tool's answer goes with the call that it answers.
 
     Args:
         keep: Interactions kept besides the instructions; the same number gives the same reducer.
@@ -73,6 +86,6 @@ def keep_recent(keep: int = RECENT_KEPT) -> Callable[[Memory, Memory], Memory]:
         both = [*memory, *new]
         pinned = {(one.agent, one.text): one for one in reversed(both) if one.pinned}
         others = [one for one in both if not one.pinned]
-        return [*list(reversed(pinned.values()))[:PINNED_KEPT], *others[-keep:]]
+        return [*list(reversed(pinned.values()))[:PINNED_KEPT], *paired(others[-keep:])]
 
     return recent

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from state.corruption import claims_another_role, denies, flooding, repeats
-from state.memory import PINNED_KEPT, RECENT_KEPT, Interaction, shorten
+from state.corruption import claims_another_role, crowds, denies, flooding, repeats
+from state.memory import PINNED_KEPT, RECENT_KEPT, Interaction, paired, shorten
 
 RESET_AFTER: Final = 50
 """Interactions after which the recent ones are forgotten (guide: memory resets every 50 interactions)."""
@@ -149,7 +149,7 @@ class _Work:
             if why := reason or self._corrupts(said):
                 self._bar(said.agent, why)
             else:
-                self.recent = [*self.recent, said][-self.keep :]
+                self.recent = paired([*self.recent, said][-self.keep :])
         if self.interactions % self.reset_after == 0:
             self.recent = []
 
@@ -223,7 +223,9 @@ class _Work:
             return "contradicts a pinned fact"
         if claims_another_role(said, self.roles):
             return "loses its role"
-        return "repeats itself" if repeats(said, self.recent) else ""
+        if repeats(said, self.recent):
+            return "repeats itself"
+        return "floods" if crowds(said, self.recent) else ""
 
     def _make_room(self, category: str) -> None:
         """The least important go, of those the oldest; a category too many goes as a whole but for what is pinned."""

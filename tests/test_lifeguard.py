@@ -1,5 +1,6 @@
 """The run's deadline holds for the command line too when a node holds the whole interpreter, in C that never yields."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,13 +35,14 @@ run()
 class Command:
     """`interlock research` with a node that never yields; `alive` ends when the process is gone."""
 
-    def __init__(self, folder: Path, seconds: str, grace: float, with_lifeguard: bool = True) -> None:
+    def __init__(self, folder: Path, seconds: str, grace: float, with_lifeguard: bool = True, *more: str) -> None:
         docs = folder / "docs"
         docs.mkdir()
         (docs / "opening.md").write_text(LINE, encoding="utf-8")
         alive = folder / "alive"
         os.mkfifo(alive)
-        words = ["research", QUESTION, "--docs", str(docs), "--json", "--quiet", "--seconds", seconds]
+        asked = more or (QUESTION, "--json")
+        words = ["research", *asked, "--docs", str(docs), "--quiet", "--seconds", seconds]
         self.process = subprocess.Popen(
             [sys.executable, "-c", STUCK.format(grace=grace, with_lifeguard=with_lifeguard), *words],
             stdout=subprocess.PIPE,
@@ -70,6 +72,21 @@ def test_ctrl_c_ends_it_long_before_its_deadline(tmp_path: Path) -> None:
     code, answer = command.end()
     assert (code, answer.outcome, answer.stop_reason) == (5, "stopped", "stopped by you (Ctrl-C)")
     assert LINE in answer.report
+
+
+def test_of_many_questions_the_stuck_one_is_answered_and_the_next_call_goes_on_behind_it(tmp_path: Path) -> None:
+    questions, answers = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl"
+    questions.write_text("".join(json.dumps({"id": each, "question": QUESTION}) + "\n" for each in "ab"))
+    many = ("--questions", str(questions), "--jsonl", str(answers), "--at-once", "1")
+    command = Command(tmp_path, "6", 0.5, True, *many)
+    command.process.communicate(timeout=PATIENCE)
+    assert command.process.returncode == 5 and command.alive.read() == ""
+    (answer,) = map(Answer.model_validate_json, answers.read_text().splitlines())
+    assert (answer.id, answer.outcome) == ("a", "stopped") and LINE in answer.report
+    words = [sys.executable, "-m", "interlock", "research", *many, "--docs", str(tmp_path / "docs"), "--quiet"]
+    subprocess.run(words, cwd=ROOT, timeout=PATIENCE, check=False)
+    ids = [Answer.model_validate_json(line).id for line in answers.read_text().splitlines()]
+    assert ids == ["a", "b"]
 
 
 def test_without_a_lifeguard_nothing_ends_it(tmp_path: Path) -> None:

@@ -348,3 +348,26 @@ def test_pictures_schemas_and_many_answers_are_part_of_the_estimate() -> None:
     assert input_tokens([HumanMessage("长" * 100)], {}) > 140
     assert input_tokens([HumanMessage("3q2+7w" * 100)], {}) > 400
     assert output_tokens({"max_tokens": 50, "n": 3}, 10) == 150 and output_tokens({}, 10) == 10
+
+
+@pytest.mark.parametrize("word", ["until", "over"])
+async def test_a_model_that_decides_where_a_word_leads_passes_the_gates(server: ModelServer, word: str) -> None:
+    """So does one in a loop's condition, called the synchronous way, and its limit holds there too."""
+    chat, policy = model(server), PRICED.but(calls=2)
+
+    def until(state: Log) -> bool:
+        return bool(chat.invoke("enough?").content == "never")
+
+    def over(state: Log) -> list[Any]:
+        return [{"log": [chat.invoke("what?").text]} for _ in range(3)]
+
+    drawing = chain(says("first"), says("last"))
+    drawing.edges.discard(("first", "last"))
+    if word == "until":
+        loop(drawing, "first", back_to="first", until=until, then="last", at_most=9, progress=None)
+    else:
+        drawing.add_node("worker", says("worker"))
+        gather(drawing, "first", ["worker"], into="last", over=over, at_most=9)
+    result = await run(guard(drawing, policy))
+    assert len(server.calls) == 2 and "limit of 2 calls" in result["run"].stop_reason
+    assert result["run"].spent.calls == 2 and result["log"][-1] == "first"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import socket
 import subprocess
@@ -193,6 +194,31 @@ async def test_a_thread_in_python_is_gone_after_its_run(way: str) -> None:
     await run(guarded(await leaves(getattr(spinner, way)), timeout=0.3))
     assert await until(spinner.ended) and reaped().threads > before
     assert await asyncio.to_thread(lambda: "the pool works on") == "the pool works on"
+
+
+async def test_a_pools_thread_that_hands_its_result_over_is_left_alone() -> None:
+    """It has done the node's work; under load it is still about that when the run has ended."""
+    handing, go_on = threading.Event(), threading.Event()
+    pool = ThreadPoolExecutor(1)
+
+    def hand_over(_: object) -> None:
+        handing.set()
+        go_on.wait(PATIENCE)
+
+    async def begins(state: Any) -> Any:
+        busy = threading.Event()
+        work = pool.submit(contextvars.copy_context().run, busy.wait, PATIENCE)
+        work.add_done_callback(hand_over)
+        busy.set()
+        await asyncio.to_thread(handing.wait, PATIENCE)
+        return {}
+
+    before = reaped().threads
+    await run(guarded(begins))
+    reaper.sweep(watchdog.running)
+    assert reaped().threads == before and not go_on.is_set()
+    go_on.set()
+    pool.shutdown()
 
 
 async def test_bare_a_thread_outlives_its_run() -> None:

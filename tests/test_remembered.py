@@ -21,7 +21,7 @@ from guards import gather, guard, remember
 from guards.longterm import FACTS_STORED, PAGE, forget, keep, open_store, recall
 from interlock.saver import Saver, records
 from state.corruption import FLOOD, claims_another_role, denies
-from state.memory import RECENT_KEPT, Interaction
+from state.memory import RECENT_KEPT, Interaction, keep_recent
 from state.remembered import (
     BARRED_FOR,
     CLEANED_AFTER,
@@ -70,6 +70,24 @@ def test_every_fiftieth_interaction_resets_what_is_recent_and_nothing_else() -> 
     memory = grown(memory, 1)
     assert memory.interactions == RESET_AFTER and memory.recent == ()
     assert memory.roles and memory.fact("line", "opening date") is not None
+
+
+def test_a_tools_answer_goes_with_the_call_that_it_answers() -> None:
+    call = Interaction(agent="writer", role="output", text="I look it up.", calls=("1", "2"))
+    answer = Interaction(agent="writer", role="tool", text="found", calls=("1",))
+    memory = added(known(), call, answer)
+    assert memory.recent[-2:] == (call, answer)
+    assert answer in grown(memory, RECENT_KEPT - 2).recent
+    assert not {call, answer} & {*grown(memory, RECENT_KEPT - 1).recent}
+    assert added(known(), answer).recent == ()
+    after = said("next")
+    assert keep_recent(2)([call, answer], [after]) == [after]
+
+
+def test_an_agent_that_floods_in_small_additions_is_found_where_others_have_something_to_say() -> None:
+    crowded = grown(added(known(), said("mine", agent="editor")), FLOOD + 1)
+    assert crowded.bars("writer") and crowded.kept_out == {"writer: floods": 1}
+    assert not grown(known(), 3 * FLOOD).barred, "nobody else has spoken"
 
 
 def test_every_twentieth_task_cleans_up_what_is_over() -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from concurrent.futures import _base as futures
 from concurrent.futures import thread as pool
 from contextlib import suppress
 from contextvars import Context
@@ -159,11 +160,13 @@ def tasks(loop: asyncio.AbstractEventLoop, belongs: Belongs) -> Iterator[TaskLef
 def pool_threads(belongs: Belongs) -> Iterator[ThreadLeft]:
     """Threads of a pool that are doing a node's work (`asyncio.to_thread`, synchronous tools of LangChain)."""
     for thread in list(sys._current_frames()):
+        inner: FrameType | None = None
         for frame in frames(thread):
             owner = _owner(_context_in(frame))
-            if owner is not None and belongs(owner):
+            if owner is not None and belongs(owner) and _is_at_work(inner):
                 yield ThreadLeft(thread, _name_of_work(thread, frame), owner, frame, frame.f_locals["self"])
                 break
+            inner = frame
 
 
 def started_things(belongs: Belongs) -> Iterator[Leftover]:
@@ -237,6 +240,11 @@ def _context_in(frame: FrameType) -> Context | None:
     return found if isinstance(found, Context) else None
 
 
+def _is_at_work(inner: FrameType | None) -> bool:
+    """Whether a pool's thread is inside the work, and not before it or handing its result over."""
+    return inner is not None and inner.f_code.co_filename not in _HANDING_OVER
+
+
 def _name_of_work(thread: int, work: FrameType) -> str:
     """The name of the function that the pool was given."""
     name = "thread"
@@ -265,6 +273,9 @@ def _is_forgotten(transport: asyncio.Transport) -> bool:
         return reader is not None and reader() is None
     return sys.getrefcount(protocol) <= _REFERENCES
 
+
+_HANDING_OVER: Final = (futures.__file__, asyncio.base_events.__file__)
+"""Where a pool's thread gives its result to a future or to an event loop."""
 
 _REFERENCES: Final = 3
 """To a protocol: its transport's, the one held here, and the one of counting them."""

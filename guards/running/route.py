@@ -40,6 +40,7 @@ class RoutePlan:
         allowed: What it may return.
         nodes: The nodes that a `Send` may name.
         word: The `Loop` or `Fanout` it was made by, if any.
+        quiet: The word's own function surely makes no call, so it needs no attempt: no time-out, no ledger.
         round_steps: For a loop: supersteps that the run needs to end after one more round.
     """
 
@@ -50,6 +51,7 @@ class RoutePlan:
     allowed: frozenset[Any]
     nodes: frozenset[str]
     word: Loop | Fanout | None = None
+    quiet: bool = False
     round_steps: int = 0
 
 
@@ -82,7 +84,7 @@ class GuardedRoute:
         return f"the router after '{self.plan.source}' failed: {text}"
 
     async def _asked(self, state: Any, config: RunnableConfig, run: Run) -> Any:
-        if self.plan.word is not None:
+        if self.plan.word is not None and self.plan.quiet:
             return await contained(_answer(self.plan.word, state))
         scope = enter(run, thread_of(config)[0], self.plan.policy, tenant_of(config))
         place, limits = step_of(config)[1], self.plan.policy.per_attempt
