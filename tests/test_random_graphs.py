@@ -244,10 +244,11 @@ class Drawer:
     def items(self, drawing: Any, block: Items, then: str, times: int) -> str:
         join, start = self.step(drawing, block.join, then, times), self.node(drawing, block.start, times)
         worker = self.node(drawing, block.worker, times * block.at_most)
+        items = block.items
 
         def over(state: Log) -> list[Log]:
-            assert block.items is not None, "this router fails"
-            return [{"topic": str(item)} for item in range(block.items)]
+            assert items is not None, "this router fails"
+            return [{"topic": str(item)} for item in range(items)]
 
         gather(drawing, start, worker, into=join, over=over, at_most=block.at_most)
         return start
@@ -256,10 +257,11 @@ class Drawer:
         times *= block.at_most or self.policy.rounds
         check = self.node(drawing, block.check, times)
         back_to = self.chain(drawing, block.body, check, times)
+        rounds, executed = block.rounds, self.executed
 
         def until(state: Log) -> bool:
-            assert block.rounds != 0, "this condition fails"
-            return block.rounds is not None and self.executed[check] >= block.rounds
+            assert rounds != 0, "this condition fails"
+            return rounds is not None and executed[check] >= rounds
 
         loop(
             drawing,

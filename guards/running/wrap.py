@@ -27,7 +27,7 @@ from guards.running.route import GuardedRoute, RoutePlan
 from guards.running.scope import note_begin
 from guards.running.update import reducers_of
 from guards.running.wiring import RUN, held, node_runnable
-from guards.worst_case.callless import makes_no_call
+from guards.worst_case.callless import decides_quietly
 from guards.worst_case.steps import steps_of_a_round
 from state.guarded import Ceiling, Guarded, Run, join
 
@@ -157,7 +157,7 @@ class Wrapping:
             allowed=frozenset(ends),
             nodes=frozenset(ends.values()) - {END},
             word=word if isinstance(word, (Loop, Fanout)) else None,
-            quiet=_is_ours(asked := _asked_by(word)) or makes_no_call(asked),
+            quiet=decides_quietly(word),
             round_steps=steps_of_a_round(draw(self.drawing), word) if isinstance(word, Loop) else 0,
         )
 
@@ -167,16 +167,6 @@ def _place(name: str, gathering: Gathering | None) -> int | None:
     if gathering is None or name in gathering.required:
         return None
     return gathering.branches.index(name)
-
-
-def _asked_by(word: Any) -> Any:
-    """The function that a word asks."""
-    return word.until if isinstance(word, Loop) else word.over if isinstance(word, Fanout) else None
-
-
-def _is_ours(function: Any) -> bool:
-    """Whether it came with the word."""
-    return str(getattr(function, "__module__", "")).startswith("guards.")
 
 
 def _function(runnable: Any) -> Any:

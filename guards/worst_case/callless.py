@@ -20,6 +20,8 @@ from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
 from guards.drawings.syntax import names_of, plain, tree_of
+from guards.gather import Fanout
+from guards.loop import Loop
 
 FUNCTIONS = 100
 """How many functions are read for one node; more than that is unsure."""
@@ -39,6 +41,12 @@ _CALLING = re.compile(r"a?(invoke|stream|batch|generate|predict|transform|call|r
 def makes_no_call(function: Any) -> bool:
     """Whether a node's code surely makes no model call and no tool call; False when nobody can tell."""
     return _callless(function, set())
+
+
+def decides_quietly(router: Any) -> bool:
+    """Whether a router surely makes no call: of `loop` and `gather` what their author gave them decides."""
+    asked = router.until if isinstance(router, Loop) else router.over if isinstance(router, Fanout) else router
+    return str(getattr(asked, "__module__", "")).startswith("guards.") or makes_no_call(asked)
 
 
 def _callless(function: Any, seen: set[types.CodeType]) -> bool:

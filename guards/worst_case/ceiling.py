@@ -13,8 +13,7 @@ model is named, by its price; it is assumed that no dearer one is called.
 Seconds: the costliest way through the graph, each node with its time-out for every attempt and its fallback, and a
 wait as long as a time-out between attempts (a Retry-After is obeyed that far). Waiting for a person does not count.
 
-Assumed: the graph has no holes (`interlock check`). Not covered: a model that a condition calls (`until=`, `over=`),
-which no ledger sees; a run that was killed or interrupted executes the
+Assumed: the graph has no holes (`interlock check`). Not covered: a run that was killed or interrupted executes the
 nodes that were under way again; then the run's limits alone hold. Not counted: the machine's own time.
 """
 
@@ -30,7 +29,7 @@ from guards.drawings.drawing import Drawing, Node, Route, draw
 from guards.ledger.prices import Price, price_of
 from guards.policy import Policy
 from guards.running.current import GRACE_SECONDS
-from guards.worst_case.callless import makes_no_call
+from guards.worst_case.callless import decides_quietly, makes_no_call
 from guards.worst_case.executions import executions
 from guards.worst_case.most import NONE, UNKNOWN, Most, least, total
 from guards.worst_case.steps import longest, supersteps
@@ -154,7 +153,7 @@ class _Reckoning:
     def ceiling(self, name: str, guarded: bool) -> Ceiling:
         times = executions(self.drawing, self.policy)
         nodes = [self._term(self.drawing.nodes[node], count) for node, count in times.items()]
-        routers = [(route.source, self._router(route, times)) for route in self.drawing.routes if _is_own(route)]
+        routers = [(route.source, self._router(route, times)) for route in self.drawing.routes if _counts(route)]
         terms = (*nodes, *(term for _, term in routers))
         costs = dict.fromkeys(self.drawing.nodes, math.inf) | {term.node: _cost(term) for term in nodes}
         for source, term in routers:
@@ -198,7 +197,7 @@ class _Reckoning:
 
     def _router(self, route: Route, times: Mapping[str, int | None]) -> Term:
         """An author's own router: one attempt after each execution of its node."""
-        sure = makes_no_call(route.function)
+        sure = decides_quietly(route.function)
         attempt = NONE if sure else UNKNOWN.within(self.policy.per_attempt, self.price)
         count, timeout = 1 if route.source == START else times[route.source], self.policy.timeout
         return Term(
@@ -268,9 +267,9 @@ def _basis(attempt: Most, sure: bool) -> str:
     return NO_CALL if sure else "unbounded" if attempt.calls is None else "per_attempt"
 
 
-def _is_own(route: Route) -> bool:
-    """Whether it is a router that its author wrote, not one of our words."""
-    return route.loop is None and route.fanout is None
+def _counts(route: Route) -> bool:
+    """Whether it is a router that its author wrote, or one of our words with a condition that may make calls."""
+    return (route.loop is None and route.fanout is None) or not decides_quietly(route.function)
 
 
 def _binding(highest: float | None, summed: float | None) -> str:
