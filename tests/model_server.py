@@ -197,12 +197,14 @@ class ModelServer:
         url: What OPENAI_BASE_URL wants, "http://127.0.0.1:<port>/v1".
         calls: The request log, in order of arrival; `models` counts requests of /v1/models.
         most_open: The most requests that were open at once.
+        headers: Lines that every good reply has in its head besides, such as "x-ratelimit-remaining-requests: 0".
     """
 
     def __init__(self, port: int = 0, models: tuple[str, ...] = ("gpt-4o-mini",)) -> None:
         self.url, self.port, self.names = "", port, models
         self.calls: list[Call] = []
         self.models = self.most_open = 0
+        self.headers: tuple[str, ...] = ()
         self._faults: list[Fault] = []
         self._replies: dict[str, list[Reply]] = {role: [reply] for role, reply in REPLIES.items()}
         self._changed = threading.Condition()
@@ -345,7 +347,7 @@ class ModelServer:
             await BEFORE[kind](fault, call, out, gone)
         else:
             made = (_stream if call.stream else _whole)(call, fault, self._content(call, kind))
-            await _send(out, made, call.stream, fault, gone)
+            await _send(out, made, call.stream, fault, gone, self.headers)
 
     def _content(self, call: Call, kind: str) -> str:
         replies = self._replies.get(call.role) or [REPLIES["chat"]]
@@ -384,10 +386,15 @@ def _error(message: str, code: str) -> dict[str, Any]:
 
 
 async def _send(
-    out: asyncio.StreamWriter, chunks: list[bytes], stream: bool, fault: Fault | None, gone: "asyncio.Task[bytes]"
+    out: asyncio.StreamWriter,
+    chunks: list[bytes],
+    stream: bool,
+    fault: Fault | None,
+    gone: "asyncio.Task[bytes]",
+    more: tuple[str, ...],
 ) -> None:
     """Write the reply chunked, so that a stream and a whole reply take the same way; faults of the wire happen here."""
-    out.write(_head(200, "text/event-stream" if stream else "application/json", "Transfer-Encoding: chunked"))
+    out.write(_head(200, "text/event-stream" if stream else "application/json", "Transfer-Encoding: chunked", *more))
     data = b"".join(chunks)
     async for piece in _pieces(data, fault, gone):
         out.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from kit import LOOSE, Log, Written, chain, keep_books_in, named, says
+from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -205,17 +206,45 @@ async def test_a_client_that_would_try_again_by_itself_leaves_that_to_the_policy
     assert len(server.calls) == 2 == result["run"].spent.calls
 
 
-@pytest.mark.parametrize(("sync", "budget"), [(False, 2), (False, 10), (True, 2)])
-async def test_what_a_client_sends_again_by_itself_is_another_call(
-    server: ModelServer, sync: bool, budget: int
-) -> None:
+@pytest.mark.parametrize("sync", [False, True])
+async def test_after_a_broken_connection_a_client_sends_nothing_by_itself(server: ModelServer, sync: bool) -> None:
     async def node(state: Log) -> Written:
         chat = forgetful(server)
         await (asyncio.to_thread(chat.invoke, "hello") if sync else chat.ainvoke("hello"))
         return {}
 
     server.fault("reset")
-    result = await run(guard(chain(node), PRICED.but(calls=budget, attempts=1)))
+    result = await run(guard(chain(node), PRICED.but(attempts=2)))
+    assert len(server.calls) == 2 == result["run"].spent.calls
+
+
+@pytest.mark.parametrize(("sync", "budget"), [(False, 2), (False, 10), (True, 2)])
+async def test_what_a_client_sends_again_whatever_it_is_told_is_another_call(
+    server: ModelServer, sync: bool, budget: int
+) -> None:
+    """A client of its own kind: it tries three times and asks nobody."""
+    import httpx2
+
+    async def node(state: Log) -> Written:
+        request: Any = {
+            "url": f"{server.url}/chat/completions",
+            "json": {"messages": [{"role": "user", "content": "hello"}]},
+        }
+
+        class Own(SimpleChatModel):
+            """Sends three times."""
+
+            _llm_type = "own"
+
+            def _call(self, *args: Any, **kwargs: Any) -> str:
+                with httpx2.Client() as client:
+                    return str([client.post(**request).status_code for _ in range(3)])
+
+        await (asyncio.to_thread(Own().invoke, "hello") if sync else Own().ainvoke("hello"))
+        return {}
+
+    server.fault("500")
+    result = await run(guard(chain(node), PRICED.but(calls=budget, attempts=1, prices={"": (1.0, 1.0)})))
     assert len(server.calls) == min(3, budget) == result["run"].spent.calls
 
 

@@ -3,7 +3,8 @@
 Most providers' clients send through `httpx` or `httpx2`. Where one of them is loaded, its clients' `send` is watched
 inside guarded model calls and nowhere else: the first POST is the call itself, every further one to its address passes
 all gates anew. Error replies tell the client not to try again (`x-should-retry`, which the clients of OpenAI and
-Anthropic obey): retries are `Policy(attempts=...)`'s, on one floor only.
+Anthropic obey), and after a broken connection nothing more is sent: retries are `Policy(attempts=...)`'s, on one floor
+only.
 
 Not covered: clients that use neither library; their own retries are seen as one call.
 """
@@ -89,7 +90,13 @@ def _call_of(request: Any) -> Call | None:
 
 
 async def _again(call: Call) -> None:
-    """The client tries once more: that is another call."""
+    """The client tries once more: after a reply that is another call, after a broken connection it is not made.
+
+    Raises:
+        Exception: How the connection broke, again.
+    """
+    if call.outcome is not None and not isinstance(call.outcome, Again):
+        raise call.outcome
     leave(call, call.outcome, None)
     await enter(call, gates.GATES)
 
