@@ -31,11 +31,17 @@ Worker = Callable[[Task], Awaitable[str]]
 
 
 class Handout(Fanout):
-    """Router from the boss to the workers: each task that is given goes to its own."""
+    """Router from the boss to the workers: each task that is given goes to its own.
 
-    def __init__(self, workers: Sequence[str], into: str, at_most: int) -> None:
-        super().__init__(workers[0], into, _given, at_most)
+    Attributes:
+        begin: The node with which a coordination begins.
+        tasks: How many tasks all workers together get from there on.
+    """
+
+    def __init__(self, workers: Sequence[str], into: str, at_once: int, begin: str, tasks: int) -> None:
+        super().__init__(workers[0], into, _given, at_once)
         self.workers = tuple(workers)
+        self.begin, self.tasks = begin, tasks
 
     def __call__(self, state: Any) -> list[Send] | str:
         """Where to go next."""
@@ -86,7 +92,7 @@ def coordinate(
     for worker in workers:
         graph.add_node(worker.__name__, _named(worker.__name__, _working(worker)))
         graph.add_edge(worker.__name__, meet)
-    graph.add_conditional_edges(leader, Handout(names, meet, at_once), [*names, meet])
+    graph.add_conditional_edges(leader, Handout(names, meet, at_once, name, at_most), [*names, meet])
     said = words(graph)
     said.gatherings.append(Gathering(tuple(names), meet, min_ok=0))
     said.coordinators.append(leader)

@@ -25,6 +25,7 @@ from typing import Any
 from langgraph.graph import START, StateGraph
 
 from guards.checks.check import DEFAULT
+from guards.coordinate import Handout
 from guards.drawings.drawing import Drawing, Node, Route, draw
 from guards.ledger.prices import Price, price_of
 from guards.policy import Policy
@@ -154,7 +155,7 @@ class _Reckoning:
         times = executions(self.drawing, self.policy)
         nodes = [self._term(self.drawing.nodes[node], count) for node, count in times.items()]
         routers = [(route.source, self._router(route, times)) for route in self.drawing.routes if _counts(route)]
-        terms = (*nodes, *(term for _, term in routers))
+        terms = (*self._together(nodes, times), *(term for _, term in routers))
         costs = dict.fromkeys(self.drawing.nodes, math.inf) | {term.node: _cost(term) for term in nodes}
         for source, term in routers:
             costs[source] = costs.get(source, 0.0) + _cost(term)
@@ -177,6 +178,20 @@ class _Reckoning:
             binds={one: _binding(highest[one], sums[one]) for one in QUANTITIES},
             unbounded=tuple(_unbounded(terms, highest)),
         )
+
+    def _together(self, nodes: list[Term], times: Mapping[str, int | None]) -> Iterator[Term]:
+        """The terms, but of workers that share a cap of tasks one: each task is one worker's."""
+        shared = [route.function for route in self.drawing.routes if self._hands_all_out(route)]
+        yield from (term for term in nodes if not any(term.node in handout.workers for handout in shared))
+        for handout in shared:
+            begun = times[handout.begin]
+            tasks = None if begun is None else begun * handout.tasks
+            yield _one_of([term for term in nodes if term.node in handout.workers], tasks)
+
+    def _hands_all_out(self, route: Route) -> bool:
+        """Whether it is the only way to the workers of a coordination."""
+        workers = route.function.workers if isinstance(route.function, Handout) else ()
+        return bool(workers) and all(way.source == route.source for way in self.drawing.ways if way.target in workers)
 
     def _term(self, node: Node, count: int | None) -> Term:
         own = self.drawing.policies.get(node.name, self.policy)
@@ -261,6 +276,21 @@ def _seconds(node: Node, own: Policy, inside: Ceiling | None) -> float | None:
 
 def _cost(term: Term) -> float:
     return math.inf if term.seconds is None else term.seconds
+
+
+def _one_of(workers: list[Term], tasks: int | None) -> Term:
+    """What so many tasks take, each of them the costliest worker's."""
+    one = replace(workers[0], node=_several([term.node for term in workers]), executions=tasks, inside=None)
+    for term in workers[1:]:
+        one = replace(
+            one,
+            attempts=max(one.attempts, term.attempts),
+            attempt=one.attempt.either(term.attempt),
+            fallback=one.fallback.either(term.fallback),
+            seconds=None if one.seconds is None or term.seconds is None else max(one.seconds, term.seconds),
+            basis=one.basis if one.basis == term.basis else "per_attempt",
+        )
+    return replace(one, total=one.attempt.times(one.attempts).plus(one.fallback).times(tasks))
 
 
 def _basis(attempt: Most, sure: bool) -> str:

@@ -28,6 +28,10 @@ class Most(NamedTuple):
         """Both."""
         return Most._make(None if a is None or b is None else a + b for a, b in zip(self, more, strict=True))
 
+    def either(self, other: "Most") -> "Most":
+        """One of the two, whichever is more."""
+        return Most._make(None if a is None or b is None else max(a, b) for a, b in zip(self, other, strict=True))
+
     def within(self, limits: Limits, price: Price | None = None) -> "Most":
         """As much of it as limits allow, and what it costs at most at a price per million (input, output) tokens."""
         found = Most(*(least([one, getattr(limits, name)]) for name, one in zip(self._fields, self, strict=True)))
