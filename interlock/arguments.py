@@ -22,9 +22,10 @@ examples:
   interlock resume RUN                  go on with a run that was killed
   interlock check path/to/project       every way in which its graphs can run away
   interlock ceiling research            the most that a run can cost, before it starts
+  interlock scan --output < reply.txt   secrets, personal data and active markup in a text
 
 exit codes: 0 complete, 3 partial, 4 refused, 5 stopped; 2 bad usage, 1 a fault of ours (check: 1 for holes;
-ceiling: 1 above what is allowed)"""
+ceiling: 1 above what is allowed; scan: 1 for findings)"""
 
 MANY = """\
 Many questions: FILE holds a JSON object a line, {"id": "...", "question": "..."}. OUT gets one JSON answer a line, in
@@ -43,7 +44,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="interlock", description=ABOUT, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
-    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _chaos, _doctor):
+    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _chaos, _scan, _doctor):
         add(added)
     args = parsed(parser, dict(added.choices), argv)
     if not args.command and not args.version:
@@ -133,6 +134,18 @@ def _chaos(commands: Any) -> None:
     it.add_argument("--runs", type=count, metavar="N", help="how many trials; left out: all of them")
     it.add_argument("--seconds", type=amount, default=4.0, metavar="S", help="what one run may take (4)")
     _json(it)
+
+
+def _scan(commands: Any) -> None:
+    it = _command(
+        commands, "scan", "say what a text carries, or whether a URL would be fetched; 1 if anything is found"
+    )
+    side = it.add_mutually_exclusive_group()
+    side.add_argument("--input", dest="side", action="store_const", const="input", help="orders to a model (default)")
+    side.add_argument("--output", dest="side", action="store_const", const="output", help="what must not leave")
+    side.add_argument("--url", metavar="URL", help="a URL instead of a text; nothing is fetched")
+    it.add_argument("--jsonl", metavar="FILE", help='a text a line, {"text": "..."}; left out: one text on stdin')
+    it.set_defaults(side="input")
 
 
 def _doctor(commands: Any) -> None:

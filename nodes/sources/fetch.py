@@ -7,16 +7,18 @@ between). Time, size, redirects and content types are bounded. Loopback is opene
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from guards.scan.verdict import Verdict
 from nodes.sources.collecting import Lost
 
 if TYPE_CHECKING:
@@ -44,6 +46,23 @@ _SERVICES = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
 """Where clouds answer their own machines, beside the link-local addresses."""
 
 _UNICAST = IPv6Network("2000::/3")
+
+
+_INSIDE = (".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa", ".corp", ".consul")
+"""Ends of names that stand for hosts of a network of somebody's own (RFC 6761, 6762, 8375)."""
+
+_EMBEDDED = re.compile(
+    r"(?:^|[.-])(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?=[.-])|(?:^|[.-])([0-9a-f]{8})(?=\.)"
+)
+"""An address in a name, as services like nip.io take it."""
+
+
+_NUMBER = re.compile(r"\d{1,10}|0x[0-9a-f]{1,8}")
+"""An IPv4 address as one number, as the system's resolver takes it; what it leads to is checked like any other."""
+
+
+class Unknown(Lost):
+    """Nobody knows the host's name."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,21 @@ async def fetch(url: str, kinds: Sequence[str] = TEXTS, seconds: float = PAGE_SE
         raise _no_url() from None
 
 
+async def judged(url: str) -> Verdict:
+    """Whether a URL would be fetched, as far as can be told without asking its server.
+
+    A name that nobody knows here is no reason against it: what it leads to is checked when it is known.
+    """
+    try:
+        _, host, port = checked(url.strip())
+        await addresses_of(host, port)
+    except Unknown as error:
+        return Verdict(False, (str(error),), (), url)
+    except Lost as error:
+        return Verdict(True, (str(error),), ((0, len(url), "url"),), "")
+    return Verdict(False, (), (), url)
+
+
 def checked(url: str) -> tuple[str, str, int]:
     """The (scheme, host, port) of a URL that may be fetched; the host in ASCII.
 
@@ -96,6 +130,8 @@ def checked(url: str) -> tuple[str, str, int]:
         raise _no_url() from None
     if parts.scheme not in ("http", "https") or not host:
         raise Lost("only http and https URLs are fetched: write https://host/path", "refused")
+    if _leads_inside(host):
+        raise Lost("its name leads to this machine or its network: name a public host", "refused")
     if parts.username is not None or parts.password is not None:
         raise Lost("URLs with a name or password in them are not fetched: take it out", "refused")
     return parts.scheme, host, port or (443 if parts.scheme == "https" else 80)
@@ -110,11 +146,36 @@ async def addresses_of(host: str, port: int) -> list[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Lost("the host name is unknown: check its spelling, and the network") from None
+        raise Unknown("the host name is unknown: check its spelling, and the network") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         _check(ip_address(address.partition("%")[0]))
     return addresses[:ADDRESSES]
+
+
+def _leads_inside(host: str) -> bool:
+    """Whether a name stands for a private host by its form, whatever it resolves to."""
+    name = host.rstrip(".").lower()
+    if name == "localhost":
+        return False  # it resolves, and what it resolves to is judged
+    if name.endswith(_INSIDE):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return ("." not in name and not _NUMBER.fullmatch(name)) or any(
+            not _public(address) for address in _embedded(name)
+        )
+    return False
+
+
+def _embedded(name: str) -> Iterator[IPv4Address]:
+    for found in _EMBEDDED.finditer(name):
+        parts = found.groups()[:4]
+        if found[5]:
+            yield IPv4Address(int(found[5], 16))
+        elif all(int(part) < 256 for part in parts):
+            yield IPv4Address(".".join(str(int(part)) for part in parts))
 
 
 def _check(address: IPv4Address | IPv6Address) -> None:

@@ -1,0 +1,50 @@
+"""Injection: does a text try to give orders to a model? A signal with its reasons, never the gate (guide: G1).
+
+Every view of the text is read by the rules and by the model. Length first: of a longer text than `LONGEST` characters
+the beginning and the end are read, and that is a reason by itself.
+"""
+
+from guards.scan.model import Model, model
+from guards.scan.rules import tripped
+from guards.scan.verdict import Span, Verdict
+from guards.scan.views import views
+
+LONGEST = 1_000_000
+VIEW_LONGEST = 200_000
+"""Characters of a view other than the plain one that are read."""
+
+PER_DOUBLING = 0.25
+"""What the model's threshold rises by when a text is twice as long: more windows, more chances to look bad."""
+
+SHORT = 2_000
+
+
+def scan_input(text: str, learnt: Model | None = None) -> Verdict:
+    """What of a text looks like orders to a model.
+
+    Args:
+        text: Any text.
+        learnt: The weights; the shipped ones when not given.
+
+    Returns:
+        The verdict; `clean` is the text without its hidden characters.
+    """
+    from guards.text.patterns import without_controls, without_hidden
+
+    reasons, spans = list[str](), list[Span]()
+    if len(text) > LONGEST:
+        reasons.append("too long: only its beginning and its end were read")
+        text = text[: LONGEST // 2] + text[-LONGEST // 2 :]
+    weights = learnt or model()
+    limit = weights.threshold + PER_DOUBLING * max(0, (len(text) // SHORT).bit_length())
+    for number, view in enumerate(views(text)):
+        read = view.text if number == 0 else view.text[:VIEW_LONGEST]
+        for name, start, end in tripped(read):
+            reasons.append(f"{view.name}: rule '{name}'")
+            spans.append((*view.span(start, end), f"rule {name}"))
+        worst = weights.worst(read)
+        if worst.score > limit:
+            reasons.append(f"{view.name}: model, {worst.score:.1f} above {limit:.1f}")
+            spans.append((*view.span(worst.start, worst.end), "model"))
+    clean = without_hidden(without_controls(text))
+    return Verdict(bool(reasons), tuple(dict.fromkeys(reasons)), tuple(sorted(set(spans))), clean)

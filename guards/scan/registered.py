@@ -1,0 +1,168 @@
+"""Registered: secrets that this process knows, found in whatever form they try to leave (guide: G2, L3).
+
+Known are the values of environment variables whose names say so, and what `register` was told. Each is looked for in
+`FORMS` spellings at once with Aho-Corasick, so the work is linear in the text and does not grow with their number.
+Not covered: a secret cut into pieces with other text between them, or encrypted.
+"""
+
+import base64
+import html
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from guards.scan.verdict import Span
+
+NAMES: Final = re.compile(
+    r"(?i)(?:^|_)(?:key|token|secret|password|passwd|pwd|credential|credentials|dsn|apikey)(?:$|_)"
+)
+LENGTHS: Final = range(8, 10_001)
+"""Shorter values would hit prose."""
+
+MOST: Final = 1_000
+REMOVED: Final = "[secret removed]"
+
+_lock = threading.Lock()
+_told: set[str] = set()
+_built: tuple[frozenset[str], "Finder"] | None = None
+
+
+def register(*secrets: str) -> None:
+    """Tell this process secrets that must not leave it: keys read from files, say.
+
+    Args:
+        secrets: At least 8 characters each.
+
+    Raises:
+        ValueError: One is too short or too long, or there are more than `MOST`.
+    """
+    with _lock:
+        for secret in secrets:
+            if len(secret) not in LENGTHS:
+                raise ValueError(f"a secret of {len(secret)} characters cannot be looked for: 8 to 10,000 are possible")
+            if len(_told) >= MOST:
+                raise ValueError(f"more than {MOST} secrets are registered: register what this process really holds")
+            _told.add(secret)
+
+
+def known() -> frozenset[str]:
+    """The secrets of this process."""
+    named = (os.environ[name] for name in list(os.environ) if NAMES.search(name))
+    return frozenset(value for value in (*named, *_told) if len(value) in LENGTHS)
+
+
+def finder() -> "Finder":
+    """Looks for the secrets that are known now."""
+    global _built
+    secrets = known()
+    built = _built
+    if built is None or built[0] != secrets:
+        built = _built = secrets, Finder(secrets)
+    return built[1]
+
+
+def forms(secret: str) -> dict[str, str]:
+    """The spellings of a secret that are looked for, by name."""
+    data = secret.encode()
+    spelled: dict[str, Callable[[], str]] = {
+        "plain": lambda: secret,
+        "base64": lambda: _inner(data, 0),
+        "base64, one byte on": lambda: _inner(data, 1),
+        "base64, two bytes on": lambda: _inner(data, 2),
+        "base64 for URLs": lambda: _inner(data, 0).replace("+", "-").replace("/", "_"),
+        "hex": data.hex,
+        "percent": lambda: quote(secret, safe=""),
+        "every byte percent": lambda: "".join(f"%{byte:02x}" for byte in data),
+        "JSON": lambda: json.dumps(secret)[1:-1],
+        "HTML": lambda: html.escape(secret),
+        "escapes": lambda: "".join(f"\\u{ord(c):04x}" for c in secret),
+        "reversed": lambda: secret[::-1],
+        "rot13": lambda: secret.translate(_ROT13),
+        "hex in pairs": lambda: data.hex(" "),
+        "hex escapes": lambda: "".join(f"\\x{byte:02x}" for byte in data),
+        "character references": lambda: "".join(f"&#{ord(c)};" for c in secret),
+        "decimal": lambda: " ".join(map(str, data)),
+        "base32": lambda: base64.b32encode(data).decode().rstrip("="),
+    }
+    return {name: made() for name, made in spelled.items()}
+
+
+def _inner(data: bytes, offset: int) -> str:
+    """The characters of a base64 text that depend on these bytes alone, wherever they stand in it."""
+    coded = base64.b64encode(b"\0" * offset + data).decode().rstrip("=")
+    first = (offset * 8 + 5) // 6
+    last = (offset + len(data)) * 8 // 6
+    return coded[first:last]
+
+
+_LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
+_ROT13: Final = str.maketrans(_LOWER + _LOWER.upper(), _LOWER[13:] + _LOWER[:13] + (_LOWER[13:] + _LOWER[:13]).upper())
+_APART: Final = " \t\r\n-_.,:;|/*\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff"
+
+
+class Finder:
+    """Looks for some secrets.
+
+    Args:
+        secrets: What to look for.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        spelled = {spelling.lower(): name for one in secrets for name, spelling in forms(one).items()}
+        self.names = list(spelled.values())
+        self.longest = 2 * max(map(len, spelled), default=0)
+        self._search: Any = None
+        self._packed: Any = None
+        if spelled:
+            from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+
+            self._search = AhoCorasick(
+                list(spelled), matchkind=MatchKind.LeftmostLongest, implementation=Implementation.ContiguousNFA
+            )
+            bare = {
+                packed: "letters apart"
+                for one in secrets
+                if len(packed := one.lower().translate(_DROPPED)) >= LENGTHS.start
+            }
+            self._packed = AhoCorasick(list(bare), matchkind=MatchKind.LeftmostLongest) if bare else None
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """Where a secret stands, whatever its case and whatever holds its characters apart."""
+        if self._search is None:
+            return
+        lower = text.lower() if len(text.lower()) == len(text) else "".join(c.lower()[:1] or c for c in text)
+        for number, start, end in self._search.find_matches_as_indexes(lower):
+            yield start, end, f"registered secret ({self.names[number]})"
+        yield from self._apart(lower)
+
+    def _apart(self, lower: str) -> Iterator[Span]:
+        places = [at for at, c in enumerate(lower) if c not in _SET]
+        if self._packed is None or len(places) == len(lower):
+            return
+        bare = "".join([lower[at] for at in places])
+        for _, start, end in self._packed.find_matches_as_indexes(bare):
+            first, last = places[start], places[end - 1] + 1
+            if last - first > end - start:
+                yield first, last, "registered secret (letters apart)"
+
+    def redact(self, text: str) -> str:
+        """The text without them."""
+        return without(text, [(start, end) for start, end, _ in self.spans(text)], REMOVED)
+
+
+_SET: Final = frozenset(_APART)
+_DROPPED: Final = dict.fromkeys(map(ord, _APART))
+
+
+def without(text: str, spans: Iterable[tuple[int, int]], mark: str) -> str:
+    """The text with a mark in the place of each span; those that overlap are one."""
+    kept, done = list[str](), 0
+    for start, end in sorted(spans):
+        if start >= done:
+            kept += [text[done:start], mark]
+        done = max(done, end)
+    return "".join([*kept, text[done:]])
