@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zlib import crc32
@@ -20,6 +20,9 @@ FILE: Final = Path(__file__).with_name("secrets.weights")
 LEFT: Final = 48
 LONGEST: Final = 400
 WORDS_LEFT: Final = 6
+HINTS: Final = 20_000
+STRINGS: Final = 3_000
+"""Strings of one text that are judged, its first ones; shapes and labels are looked for in all of it."""
 
 _STRING: Final = re.compile(r"[^\s\"'`,;(){}<>\[\]|&\\]{4,400}")
 _PART: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -62,7 +65,7 @@ class Candidate(NamedTuple):
 
 def candidates(text: str) -> Iterator[tuple[int, int, list[int]]]:
     """The strings of a text with their features; where nothing hints at a secret, none."""
-    hints = [found.start() for found in _hint().finditer(text)]
+    hints = [found.start() for found in islice(_hint().finditer(text), HINTS)]
     if not hints:
         return
     for found in _STRING.finditer(text):
@@ -165,7 +168,7 @@ class Secrets:
 
     def found(self, text: str) -> Iterator[Candidate]:
         """The strings of a text that look like secrets."""
-        for start, end, made in candidates(text):
+        for start, end, made in islice(candidates(text), STRINGS):
             score = sum([self.weights[one] for one in made]) / len(made) ** 0.5 + self.bias
             if score > self.threshold:
                 yield Candidate(start, end, score)

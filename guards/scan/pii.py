@@ -150,7 +150,11 @@ def _emails(text: str) -> Iterator[Span]:
 def _addresses(text: str) -> Iterator[Span]:
     for pattern in (_V4, _V6):
         for found in pattern.finditer(text):
-            if not _VERSION.search(text[max(0, found.start() - 12) : found.start()]) and _is_address(found[0]):
+            if (
+                _is_long_enough(found[0])
+                and not _VERSION.search(text[max(0, found.start() - 12) : found.start()])
+                and _is_address(found[0])
+            ):
                 yield (*found.span(), "ip")
 
 
@@ -160,6 +164,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return address.version == 4 or text.count(":") > 2 or len(text) >= 6 or text == "::1"
+
+
+def _is_long_enough(text: str) -> bool:
+    return ":" not in text or "::" in text or text.count(":") >= 6
 
 
 def _phones(text: str) -> Iterator[Span]:

@@ -135,9 +135,10 @@ class Finder:
         if self._search is None:
             return
         lower = text.lower() if len(text.lower()) == len(text) else "".join(c.lower()[:1] or c for c in text)
-        for number, start, end in self._search.find_matches_as_indexes(lower):
-            yield start, end, f"registered secret ({self.names[number]})"
-        yield from self._apart(lower)
+        whole = [(start, end, number) for number, start, end in self._search.find_matches_as_indexes(lower)]
+        yield from ((start, end, f"registered secret ({self.names[number]})") for start, end, number in whole)
+        known = {start for start, *_ in whole}
+        yield from (span for span in self._apart(lower) if span[0] not in known)
 
     def _apart(self, lower: str) -> Iterator[Span]:
         places = [at for at, c in enumerate(lower) if c not in _SET]

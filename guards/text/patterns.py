@@ -5,12 +5,17 @@ single character class that can start only where the class does not hold before 
 everything that it scanned. Text is matched whatever its case. Units: characters.
 """
 
-import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Final
+
+from guards.scan.candidates import learnt
+from guards.scan.pii import personal
+from guards.scan.registered import Finder, finder, without
+from guards.scan.shapes import keys as shaped
+from guards.scan.verdict import Span
 
 WINDOW: Final = 50_000
 """Characters that one pattern sees at a time, so that no single match holds the interpreter for long."""
@@ -94,8 +99,6 @@ _SHAPES = tuple(
 """Keys by their shape: an OpenAI key, an AWS key, GitHub, GitLab, Slack and Google tokens, a JWT, a login in a URL."""
 
 _PASSES = 4  # what stands right behind a match is seen in the next pass
-_SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
-_SECRET_LENGTHS = range(8, 10_001)
 
 
 class _Plain(dict[int, str]):
@@ -132,10 +135,8 @@ def scan(text: str, longest: int | None = None) -> str | None:
     return None
 
 
-def redact(
-    text: str, keep: frozenset[str] = frozenset(), own: Sequence[str] | None = None
-) -> tuple[str, tuple[str, ...]]:
-    """The text without what must not leave, and what kinds were removed: "control", "card", "email", "secret".
+def redact(text: str, keep: frozenset[str] = frozenset(), own: Finder | None = None) -> tuple[str, tuple[str, ...]]:
+    """The text without what must not leave, and what kinds were removed: "control" and those of `KINDS`.
 
     Redacting twice changes nothing more. Invisible characters go too, without being reported: no reader misses them.
     Linear in the text's length; cap it before the call.
@@ -143,12 +144,12 @@ def redact(
     Args:
         text: Any text.
         keep: Kinds that may stay.
-        own: This process's secrets, for who redacts many texts at once; None: looked up now.
+        own: Looks for this process's secrets, for who redacts many texts at once; None: looked up now.
     """
     seen = without_controls(text)
     kinds = ["control"] if seen != text else []
     seen = without_hidden(seen)
-    secrets_of_ours = () if "secret" in keep else own_secrets() if own is None else own
+    secrets_of_ours = own or finder()
     for _ in range(_PASSES):
         before, seen = seen, _removed(seen, keep, secrets_of_ours, kinds)
         if seen == before:
@@ -156,13 +157,9 @@ def redact(
     return seen, tuple(dict.fromkeys(kinds))
 
 
-def _removed(text: str, keep: frozenset[str], own: Sequence[str], kinds: list[str]) -> str:
+def _removed(text: str, keep: frozenset[str], own: Finder, kinds: list[str]) -> str:
     """The text after one pass of all removals; what was removed is noted in `kinds`."""
-    for secret in own:
-        if secret in text:
-            text = text.replace(secret, SECRET)
-            kinds.append("secret")
-    for kind, remove in REMOVALS:
+    for kind, remove in (("secret", own.redact), *REMOVALS):
         if kind not in keep and (after := remove(text)) != text:
             text = after
             kinds.append(kind)
@@ -216,10 +213,21 @@ def keys(text: str) -> str:
     return text
 
 
-def own_secrets() -> list[str]:
-    """Values of this process's secret environment variables, longest first; very short ones would hit prose."""
-    values = {os.environ[name] for name in os.environ if name.upper().endswith(_SECRET_NAMES)}
-    return sorted((value for value in values if len(value) in _SECRET_LENGTHS), key=len, reverse=True)
+def ids(text: str) -> str:
+    """IBANs and social security numbers removed, by their check digits."""
+    return _without(text, (span for span in personal(text) if span[2] in ("iban", "ssn")), "[number removed]")
+
+
+def known_shapes(text: str) -> str:
+    """Keys and tokens of many providers removed, and strings that their place and look give away."""
+    return _without(text, (*shaped(text), *((one.start, one.end, "") for one in learnt().found(text))), SECRET)
+
+
+def _without(text: str, spans: Iterable[Span], mark: str) -> str:
+    return without(text, [(start, end) for start, end, _ in spans if not _MARK.search(text[start:end])], mark)
+
+
+_MARK: Final = re.compile(r"\[?(?:card|e-mail|secret|number)? ?removed\]?")
 
 
 REMOVALS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
@@ -227,7 +235,10 @@ REMOVALS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("card", cards),
     ("email", emails),
     ("secret", secrets),
+    ("id", ids),
+    ("secret", known_shapes),
 )
+KINDS: Final = frozenset(kind for kind, _ in REMOVALS)
 """Guide: output sanitization. The order matters: a card number behind `key:` must go as a whole."""
 
 

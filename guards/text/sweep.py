@@ -12,7 +12,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from guards.errors import Refused
-from guards.text.patterns import own_secrets, redact, scan, without_controls, without_hidden
+from guards.scan.registered import finder
+from guards.text.patterns import redact, scan, without_controls, without_hidden
 from guards.text.records import HARMLESS, blank, fields, read, rebuilt
 from state.guarded import Missing
 
@@ -31,6 +32,7 @@ _PHRASES: Final = {
     "card": "a card number",
     "email": "an e-mail address",
     "secret": "a secret",
+    "id": "the number of an account or of a person",
     "control": "control characters",
 }
 
@@ -159,7 +161,7 @@ class Wash(_Sweep):
         super().__init__(longest, most, deepest)
         self.keep = keep
         self.lost: list[Missing] = []
-        self._own = own_secrets()
+        self._own = finder()
         self._known: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
 
     def top(self, key: str, value: Any) -> Any:

@@ -57,7 +57,7 @@ _EMBEDDED = re.compile(
 """An address in a name, as services like nip.io take it."""
 
 
-_NUMBER = re.compile(r"\d{1,10}|0x[0-9a-f]{1,8}")
+_NUMBER = re.compile(r"\d{1,12}|0x[0-9a-f]{1,8}")
 """An IPv4 address as one number, as the system's resolver takes it; what it leads to is checked like any other."""
 
 
@@ -131,7 +131,7 @@ def checked(url: str) -> tuple[str, str, int]:
     if parts.scheme not in ("http", "https") or not host:
         raise Lost("only http and https URLs are fetched: write https://host/path", "refused")
     if _leads_inside(host):
-        raise Lost("its name leads to this machine or its network: name a public host", "refused")
+        raise _private()
     if parts.username is not None or parts.password is not None:
         raise Lost("URLs with a name or password in them are not fetched: take it out", "refused")
     return parts.scheme, host, port or (443 if parts.scheme == "https" else 80)
@@ -185,7 +185,7 @@ def _check(address: IPv4Address | IPv6Address) -> None:
         if os.environ.get("INTERLOCK_ALLOW_LOOPBACK") != "1":
             raise Lost("it leads to this machine itself: INTERLOCK_ALLOW_LOOPBACK=1 opens that", "refused")
     elif not _public(inner):
-        raise Lost("it leads to a private address: name a public one, or save the page as a file", "refused")
+        raise _private()
 
 
 def _public(address: IPv4Address | IPv6Address) -> bool:
@@ -297,6 +297,10 @@ def _unpacked(data: bytes) -> bytes:
 
 def _too_large() -> Lost:
     return Lost(f"it is larger than {PAGE_BYTES // 1_000_000} MB: save the part that matters as a file", "refused")
+
+
+def _private() -> Lost:
+    return Lost("it leads to a private address: name a public one, or save the page as a file", "refused")
 
 
 def _no_url() -> Lost:
