@@ -21,7 +21,7 @@ EXAMPLE := Which sources disagree about what the Harbour Line cost and when it o
 # Tests are offline and must not wait for a tracing server.
 TEST_ENV := LANGSMITH_TEST_TRACKING=false LANGSMITH_TRACING=false
 
-.PHONY: help research test pytest lint format types check notebook eval bench chaos faults readme schema dev lock setup setup-dev clean
+.PHONY: help research test pytest lint format types check notebook eval eval-security bench fuzz chaos faults readme schema dev lock setup setup-dev clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -61,6 +61,12 @@ notebook: $(DEV) ## Run notebooks/tour.ipynb
 
 eval: $(RUN) ## The table of research quality
 	$(BIN)/python -m bench.eval $(ARGS)
+
+eval-security: $(RUN) ## The table of security, S2 to S8
+	$(BIN)/python -m bench.eval_security $(ARGS)
+
+fuzz: $(DEV) ## Fuzz the scanners and parsers for longer (tests do it briefly)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(TEST_ENV) $(BIN)/pytest -q -k "any_text or no_text or any_secret or any_bytes" $(ARGS)
 
 bench: $(RUN) ## The table of speed, CPU and memory, recorded in bench/RESULTS.md
 	$(BIN)/python -m bench $(ARGS)

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 
 from guards.errors import Refused
 from guards.running.overwrite import in_place
-from guards.text.patterns import redact, scan
+from guards.scan.injection import orders as scan
+from guards.text.patterns import redact
 from guards.text.records import blank, read
 from guards.text.sweep import Check, Wash
 from state.guarded import Missing, Run
@@ -24,6 +25,7 @@ __all__ = ["INPUT", "OUTPUT", "Cleaning", "clean", "redact", "scan"]
 log = logging.getLogger("interlock")
 
 Update = dict[str, Any]
+OnHit = Literal["refuse", "ask", "flag"]
 
 INLINE: Final = 20_000
 """Characters that are cleaned on the event loop; more goes to a thread."""
@@ -35,7 +37,9 @@ class Cleaning:
 
     Attributes:
         side: "input": strings are checked against the rules and trimmed; "output": they are redacted.
-        on_hit: Input only. "refuse": a hit ends the run as refused; "flag": it is noted in `run.missing` as optional.
+        on_hit: Input only, what a tripped rule does. "refuse": it ends the run as refused; "ask": the run waits for a
+            person, who says yes or no; "flag": it is noted in `run.missing` as optional.
+        on_suspicion: The same for what the learnt model alone finds, which is wrong now and then.
         longest: Characters a string may have. Input: more is refused. Output: the string is withheld.
         most: Values (strings, numbers, entries) under one key. Input: more is refused. Output: the rest is withheld.
         deepest: Levels of nesting. Input: more is refused. Output: what lies deeper is withheld.
@@ -43,7 +47,8 @@ class Cleaning:
     """
 
     side: Literal["input", "output"]
-    on_hit: Literal["refuse", "flag"] = "refuse"
+    on_hit: OnHit = "refuse"
+    on_suspicion: OnHit = "flag"
     longest: int = 4_000
     most: int = 10_000
     deepest: int = 20
@@ -101,10 +106,24 @@ def _input_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
 
 
 def _judge(rule: Cleaning, key: str, hits: list[str]) -> list[Missing]:
-    if hits and rule.on_hit == "refuse":
-        raise Refused(f"the {key} looks like an injection (rule: {hits[0]}); rephrase it without such words")
-    reason = f"looks like an injection (rule: {hits[0]}); passed on as data" if hits else ""
-    return [Missing(what=key, status="ok", reason=reason, optional=True)] if hits else []
+    """What becomes of a hit: a rule names what it saw, the model alone is a suspicion."""
+    if not hits:
+        return []
+    certain = [hit for hit in hits if "rule '" in hit]
+    what, why = (rule.on_hit, certain[0]) if certain else (rule.on_suspicion, hits[0])
+    if what == "ask" and _person_says_no(key, hits):
+        raise Refused(f"a person refused the {key}, which looks like an injection ({why})")
+    if what == "refuse":
+        raise Refused(f"the {key} looks like an injection ({why}); rephrase it without such words")
+    return [Missing(what=key, status="ok", reason=f"looks like an injection ({why}); passed on as data", optional=True)]
+
+
+def _person_says_no(key: str, hits: list[str]) -> bool:
+    """Stop here until a person answers; only `true` or "yes" lets it pass."""
+    from langgraph.types import interrupt
+
+    said = interrupt({"kind": "suspicious input", "key": key, "reasons": hits[:10], "answers": ["yes", "no"]})
+    return said is not True and str(said).strip().lower() not in ("yes", "true")
 
 
 def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:

@@ -5,7 +5,7 @@ What counts: see `state.remembered`. Not covered: a false statement that contrad
 
 from collections.abc import Iterator
 
-from guards.text.patterns import scan
+from guards.scan.injection import orders as scan
 from state.guarded import Missing
 from state.memory import TEXT_KEPT
 from state.remembered import Remembered, remembering

@@ -3,8 +3,9 @@
 A pair of them near each other says more than either: "forget ... instructions", "reveal ... prompt".
 """
 
+import re
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 _STEMS: Final = {
     "disregard": "ignor disregard forget forgot overrid overrule bypass neglect vergiss vergesse vergessen missacht ignoriere "
@@ -49,3 +50,25 @@ def concept(word: str) -> str:
     if word and ord(word[0]) > 0x2E7F:  # scripts without spaces
         return next((_WHOLE[stem] for stem in _WHOLE if ord(stem[0]) > 0x2E7F and stem in word), "")
     return ""
+
+
+CORE: Final = ("disregard", "orders", "prompt", "reveal", "role", "free", "secret", "hide", "obey", "never")
+DIFFERENT: Final = 3
+
+
+def speaks_of_orders(text: str) -> bool:
+    """Whether a text has so many different things to say that an order says; else no model needs to read it."""
+    found = set[str]()
+    for match in _core().finditer(text):
+        found.add(concept(match.group(1)))
+        if len(found) >= DIFFERENT:
+            return True
+    return False
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    import re2
+
+    stems = sorted({stem for name in CORE for stem in _STEMS[name].split()})
+    return re2.compile(r"\b(" + "|".join(map(re.escape, stems)) + ")")

@@ -4,19 +4,52 @@ Every view of the text is read by the rules and by the model. Length first: of a
 the beginning and the end are read, and that is a reason by itself.
 """
 
+from guards.scan.concepts import speaks_of_orders
 from guards.scan.model import Model, model
 from guards.scan.rules import tripped
 from guards.scan.verdict import Span, Verdict
-from guards.scan.views import views
+from guards.scan.views import is_odd, plainly, views
 
 LONGEST = 1_000_000
 VIEW_LONGEST = 200_000
 """Characters of a view other than the plain one that are read."""
 
+SURER = 1.0
+"""By how much more a text that nobody typed must look like orders: there is more of it."""
+
 PER_DOUBLING = 0.25
 """What the model's threshold rises by when a text is twice as long: more windows, more chances to look bad."""
 
 SHORT = 2_000
+
+
+def orders(text: str, longest: int | None = None) -> str | None:
+    """What a text that nobody typed, such as a source's, trips; None when nothing.
+
+    The rules read every view of it, the model only a text that speaks of what orders speak of.
+
+    Args:
+        text: Any text.
+        longest: Characters; a longer text is not read and trips "too long".
+    """
+    if longest is not None and len(text) > longest:
+        return "too long"
+    text = text[:LONGEST]
+    for name, read in ((view.name, view.text) for view in views(text)) if is_odd(text) else (("plain", plainly(text)),):
+        for rule, _, _ in tripped(read):
+            return rule if name == "plain" else f"{rule}, {name}"
+        if speaks_of_orders(read) and _is_suspicious(read):
+            return "learnt model" if name == "plain" else f"learnt model, {name}"
+    return None
+
+
+def _is_suspicious(text: str) -> bool:
+    weights = model()
+    return weights.worst(text).score > weights.threshold + SURER + _longer(text)
+
+
+def _longer(text: str) -> float:
+    return PER_DOUBLING * max(0, (len(text) // SHORT).bit_length())
 
 
 def scan_input(text: str, learnt: Model | None = None) -> Verdict:
@@ -36,7 +69,7 @@ def scan_input(text: str, learnt: Model | None = None) -> Verdict:
         reasons.append("too long: only its beginning and its end were read")
         text = text[: LONGEST // 2] + text[-LONGEST // 2 :]
     weights = learnt or model()
-    limit = weights.threshold + PER_DOUBLING * max(0, (len(text) // SHORT).bit_length())
+    limit = weights.threshold + _longer(text)
     for number, view in enumerate(views(text)):
         read = view.text if number == 0 else view.text[:VIEW_LONGEST]
         for name, start, end in tripped(read):

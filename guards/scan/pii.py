@@ -43,7 +43,7 @@ PHONES: Final = 2_000
 def personal(text: str) -> Iterator[Span]:
     """What of a text identifies somebody, or pays for somebody; spans do not overlap."""
     taken: list[tuple[int, int]] = []
-    for find in (_ibans, _cards, _ssns, _emails, _addresses, _phones):
+    for find in (ibans, _cards, ssns, _emails, _addresses, _phones):
         for start, end, kind in find(text):
             if not any(start < last and first < end for first, last in taken[-50:]):
                 taken.append((start, end))
@@ -100,7 +100,8 @@ def _issued(digits: str) -> bool:
     return four in (2131, 1800, 2014, 2149) and size == 15
 
 
-def _ibans(text: str) -> Iterator[Span]:
+def ibans(text: str) -> Iterator[Span]:
+    """Account numbers, by mod 97 (ISO 13616)."""
     from stdnum import iban
 
     for found in _IBAN.finditer(text):
@@ -126,7 +127,8 @@ def _length_holds(found: str) -> bool:
     return 15 <= len(bare) <= 34 and len(set(bare[4:])) > 1
 
 
-def _ssns(text: str) -> Iterator[Span]:
+def ssns(text: str) -> Iterator[Span]:
+    """Social security numbers of the US, by the areas and groups that are given out."""
     from stdnum.us import ssn
 
     for found in _SSN.finditer(text):

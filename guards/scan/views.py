@@ -11,8 +11,9 @@ import re
 import string
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from guards.scan.letters import letters
@@ -60,11 +61,31 @@ def views(text: str) -> Iterator[View]:
     read = plain(text)
     yield read
     yield from _hidden(text)
-    for name, mark, find, decode in _ENCODINGS:
-        if mark in text and (found := _decoded(name, text, find, decode)) is not None:
+    digits = sum(map(text.count, string.digits))
+    for name, least, mark, find, decode in _ENCODINGS:
+        if digits >= least and mark in text and (found := _decoded(name, text, find, decode)) is not None:
             yield found
     yield from _respelled(read, text)
     yield from _turned(read)
+
+
+def is_odd(text: str) -> bool:
+    """Whether there may be more to a text than what a reader sees: one quick look, for texts by the thousand."""
+    return (
+        not text.isascii() or _odd().search(text) is not None or len(COMMON.intersection(text.lower().split())) < KNOWN
+    )
+
+
+@lru_cache(maxsize=1)
+def _odd() -> Any:
+    import re2
+
+    return re2.compile(_ODD)
+
+
+def plainly(text: str) -> str:
+    """The text of the plain view of an ASCII text."""
+    return " ".join(text.lower().split())
 
 
 def plain(text: str, name: str = "plain") -> View:
@@ -199,25 +220,27 @@ _MORSE: Final = dict(
     )
 )
 _ENCODINGS: Final = (
-    ("base64", "", re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}={0,2}"), _base64),
-    ("hex", "", re.compile(r"(?<![0-9a-zA-Z])(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ ,:]?){8,}"), _hex),
-    ("binary", "0", re.compile(r"(?<![0-9])(?:[01]{8}[ ,]?){4,}"), _binary),
-    ("octal", "", re.compile(r"(?<![0-9])(?:\\?[01]?[0-7]{2}[ ,]){8,}[0-7]{2,3}"), _numbers(8)),
-    ("decimal", "", re.compile(r"(?<![0-9])(?:1?[0-9]{2}[ ,;]{1,2}){8,}[0-9]{2,3}"), _numbers(10)),
-    ("percent encoding", "%", re.compile(r"(?:[^\s%]{0,80}%[0-9a-fA-F]{2}){3,}[^\s%]{0,80}"), unquote),
+    ("base64", 0, "", re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}={0,2}"), _base64),
+    ("hex", 12, "", re.compile(r"(?<![0-9a-zA-Z])(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ ,:]?){8,}"), _hex),
+    ("binary", 32, "0", re.compile(r"(?<![0-9])(?:[01]{8}[ ,]?){4,}"), _binary),
+    ("octal", 16, "", re.compile(r"(?<![0-9])(?:\\?[01]?[0-7]{2}[ ,]){8,}[0-7]{2,3}"), _numbers(8)),
+    ("decimal", 16, "", re.compile(r"(?<![0-9])(?:1?[0-9]{2}[ ,;]{1,2}){8,}[0-9]{2,3}"), _numbers(10)),
+    ("percent encoding", 0, "%", re.compile(r"(?:[^\s%]{0,80}%[0-9a-fA-F]{2}){3,}[^\s%]{0,80}"), unquote),
     (
         "escapes",
+        0,
         "\\",
         re.compile(r"(?:[^\s\\]{0,20}\\(?:[uU]\{?[0-9a-fA-F]{1,6}\}?|x[0-9a-fA-F]{2})){3,}[^\s\\]{0,20}"),
         _escapes,
     ),
     (
         "entities",
+        0,
         "&",
         re.compile(r"(?:[^\s&]{0,20}&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});){3,}[^\s&]{0,20}"),
         html.unescape,
     ),
-    ("morse", "-", re.compile(r"(?:[.\-]{1,6}[ /\n]{1,3}){8,}[.\-]{0,6}"), _morse),
+    ("morse", 0, "-", re.compile(r"(?:[.\-]{1,6}[ /\n]{1,3}){8,}[.\-]{0,6}"), _morse),
 )
 
 
@@ -227,11 +250,12 @@ _ENCODINGS: Final = (
 def _respelled(read: View, raw: str) -> Iterator[View]:
     """Letters that digits stand for, and words whose letters are held apart."""
     text = read.text
-    leet, count = _LEET.subn(lambda word: word[0].translate(_LETTERS), text)
+    stands = sum(map(text.count, "0134578@$(|"))
+    leet, count = _LEET.subn(lambda word: word[0].translate(_LETTERS), text) if stands >= LEET_WORDS else (text, 0)
     if count >= LEET_WORDS and len(leet) == len(text):
         yield read._replace(name="leet", text=leet)
     yield from _apart(raw)
-    bare, count = _INSIDE.subn("", text)
+    bare, count = _INSIDE.subn("", text) if any(map(text.count, "*|`~")) else (text, 0)
     if count >= LEET_WORDS:
         yield View("signs inside", bare, [0], [(read.spans[0][0], read.spans[-1][1])])
 
@@ -272,6 +296,10 @@ _APART: Final = re.compile(r"(?<!\w)(?:\w(?:[\-_.*,;:|~/+'\"]{1,2}| {1,4})){5,}\
 _SIGNS: Final = re.compile(r"[\-_.*,;:|~/+'\"]")
 _GAP: Final = re.compile(r" {2,}")
 _INSIDE: Final = re.compile(r"(?<=\w)[*|`~]{1,2}(?=\w)")
+_ODD: Final = (
+    r"[A-Za-z0-9+/_-]{20}|%[0-9a-fA-F]{2}|\\[uUx][0-9a-fA-F{]|&(?:#|[a-z]{2,6};)|[.\-]{1,6}[ /][.\-]{1,6}[ /][.\-]{1,6}[ /]"
+    r"|[01]{8}[ ,]?[01]{8}|(?:[0-9a-fA-F]{2}[ ,:]){6}|(?:\d{2,3}[ ,;]{1,2}){8}|[a-z][0134578@$(|][a-z]|\b(?:\w[^\w\s]|\w {1,4}){5}"
+)
 _WORD: Final = re.compile(r"\S{1,200}")
 
 
@@ -282,6 +310,8 @@ def _turned(read: View) -> Iterator[View]:
     """The text turned round, or with its letters exchanged, where that makes more English of it."""
     text = read.text[:TURNED]
     known = _english(text)
+    if known >= KNOWN:
+        return
     whole = [(read.spans[0][0], read.spans[-1][1])]
     best, name, found = known, "", ""
     for called, turn in _TURNS:
@@ -290,6 +320,10 @@ def _turned(read: View) -> Iterator[View]:
             best, name, found = score, called, turned
     if name and best >= known + 2:
         yield View(name, found, [0], whole)
+
+
+KNOWN: Final = 4
+"""Common words that show that a text is in no cipher."""
 
 
 def _english(text: str) -> int:

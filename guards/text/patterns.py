@@ -1,4 +1,4 @@
-"""Patterns: the guide's rules for text that comes in and text that goes out, each provably linear.
+"""Patterns: the guide's rules for text that goes out, each provably linear.
 
 `re` backtracks, so every pattern here is one of three kinds: bounded repeats behind a literal; one unbounded run of a
 single character class that can start only where the class does not hold before it; or a literal whose match swallows
@@ -6,39 +6,15 @@ everything that it scanned. Text is matched whatever its case. Units: characters
 """
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Final
 
 from guards.scan.candidates import learnt
-from guards.scan.pii import personal
+from guards.scan.pii import ibans, ssns
 from guards.scan.registered import Finder, finder, without
 from guards.scan.shapes import keys as shaped
 from guards.scan.verdict import Span
-
-WINDOW: Final = 50_000
-"""Characters that one pattern sees at a time, so that no single match holds the interpreter for long."""
-
-OVERLAP: Final = 500
-"""Characters that neighbouring windows share; no input rule matches more of a plain text."""
-
-INPUT_RULES: Final = tuple(
-    (name, marks, re.compile(pattern))
-    for name, marks, pattern in (
-        ("ignore previous instructions", ("ignore",), r"ignore.{0,20}previous.{0,20}instructions"),
-        ("system prompt", ("system",), r"system.{0,10}\bprompts?\b"),
-        ("act as admin", ("admin",), r"\bact.{0,10}\bas\b.{0,10}\badmin"),
-        ("execute command", ("execute",), r"execute.{0,10}\bcommands?\b"),
-        # Only what a browser would take for code: "Data: see table 2" and "JavaScript: The Good Parts" are prose.
-        (
-            "script or data URI",
-            ("script", "data:"),
-            r"<\s?script|javascript:(?:\S|.{0,40}[(=`])|\bdata:(?=\S)",
-        ),
-    )
-)
-"""Guide: input validation. Name, words without which the rule cannot hold, rule; matched on the output of `plain`."""
 
 CARD: Final = "[card removed]"
 EMAIL: Final = "[e-mail removed]"
@@ -101,40 +77,6 @@ _SHAPES = tuple(
 _PASSES = 4  # what stands right behind a match is seen in the next pass
 
 
-class _Plain(dict[int, str]):
-    """Each character's compatible form without marks, filled as characters are met.
-
-    One character at a time: normalising a whole text is quadratic in a run of combining marks.
-    """
-
-    def __missing__(self, code: int) -> str:
-        if len(self) > 4_096:
-            self.clear()
-        forms = unicodedata.normalize("NFKD", chr(code))
-        seen = "".join(c for c in forms if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cs"))
-        self[code] = found = seen if seen.isascii() and len(seen) <= 4 else chr(code)  # one can stand for 18
-        return found
-
-
-_plain = _Plain()
-
-
-def scan(text: str, longest: int | None = None) -> str | None:
-    """The name of the first input rule that the text trips, None if it trips none.
-
-    Args:
-        text: Any text; it is read as a person would see it, in overlapping windows, in linear time.
-        longest: Characters that are read at most; a longer text is not read and trips the rule "too long".
-    """
-    if longest is not None and len(text) > longest:
-        return "too long"
-    for window in windows(plain(text)):
-        for name, marks, rule in INPUT_RULES:
-            if any(mark in window for mark in marks) and rule.search(window):
-                return name
-    return None
-
-
 def redact(text: str, keep: frozenset[str] = frozenset(), own: Finder | None = None) -> tuple[str, tuple[str, ...]]:
     """The text without what must not leave, and what kinds were removed: "control" and those of `KINDS`.
 
@@ -164,17 +106,6 @@ def _removed(text: str, keep: frozenset[str], own: Finder, kinds: list[str]) -> 
             text = after
             kinds.append(kind)
     return text
-
-
-def plain(text: str) -> str:
-    """The text as rules read it: lower case, compatible forms, no marks, nothing invisible, white space folded."""
-    seen = text if text.isascii() else text.translate(_plain)
-    return " ".join(seen.lower().split())
-
-
-def windows(text: str) -> Iterator[str]:
-    """Overlapping pieces of a text, each at most `WINDOW` characters long."""
-    return (text[start : start + WINDOW] for start in range(0, max(1, len(text) - OVERLAP), WINDOW - OVERLAP))
 
 
 def without_controls(text: str) -> str:
@@ -215,7 +146,7 @@ def keys(text: str) -> str:
 
 def ids(text: str) -> str:
     """IBANs and social security numbers removed, by their check digits."""
-    return _without(text, (span for span in personal(text) if span[2] in ("iban", "ssn")), "[number removed]")
+    return _without(text, (*ibans(text), *ssns(text)), "[number removed]")
 
 
 def known_shapes(text: str) -> str:

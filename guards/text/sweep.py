@@ -12,8 +12,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from guards.errors import Refused
+from guards.scan.injection import scan_input
 from guards.scan.registered import finder
-from guards.text.patterns import redact, scan, without_controls, without_hidden
+from guards.text.patterns import redact, without_controls, without_hidden
 from guards.text.records import HARMLESS, blank, fields, read, rebuilt
 from state.guarded import Missing
 
@@ -112,7 +113,7 @@ class Check(_Sweep):
         deepest: Levels of nesting there may be.
 
     Attributes:
-        hits: Names of the rules that were tripped.
+        hits: Why what was found looks like orders: views and rules, or the model.
     """
 
     def __init__(self, key: str, longest: int, most: int, deepest: int) -> None:
@@ -131,8 +132,7 @@ class Check(_Sweep):
                 f"the {self.key} has {len(text):,} characters, more than the {self.longest:,} allowed: shorten it"
             )
         trimmed = without_hidden(without_controls(text)).strip()
-        if hit := scan(trimmed):
-            self.hits.append(hit)
+        self.hits += scan_input(trimmed).reasons
         return text if trimmed == text else trimmed
 
     def beyond(self, value: Any, name: str, why: str) -> Any:
