@@ -83,8 +83,8 @@ readme: $(DEV) ## Renew what the README takes from commands: the drawing and the
 schema: $(RUN) ## Renew docs/answer.schema.json
 	$(BIN)/python docs/renew_schema.py
 
-dev: $(DEV) ## Serve the graphs with LangGraph's dev server
-	$(BIN)/langgraph dev --no-browser
+dev: $(DEV) ## Serve the graphs with LangGraph's dev server; ARGS="--port 2025"
+	$(BIN)/interlock serve $(ARGS)
 
 lock: $(VENV)/bin/python ## Resolve the dependencies anew into constraints.txt and constraints-dev.txt
 	$(PIP) install 'uv>=0.9'

@@ -8,6 +8,7 @@ from interlock.parser import Parser, amount, count, parsed
 
 MODES: Final = ("auto", "extractive", "model")
 MERGES: Final = ("keep_all", "majority", "newest", "trusted", "ask")
+DOORS: Final = ("viewer", "operator", "admin")
 ROLES: Final = ("planner", "writer", "judge", "reviewer")
 
 ABOUT = """\
@@ -23,6 +24,7 @@ examples:
   interlock check path/to/project       every way in which its graphs can run away
   interlock ceiling research            the most that a run can cost, before it starts
   interlock scan --output < reply.txt   secrets, personal data and active markup in a text
+  interlock keys add ana --role viewer  a key for the server; from then on everybody needs one
 
 exit codes: 0 complete, 3 partial, 4 refused, 5 stopped; 2 bad usage, 1 a fault of ours (check: 1 for holes;
 ceiling: 1 above what is allowed; scan: 1 for findings)"""
@@ -44,7 +46,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="interlock", description=ABOUT, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
-    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _chaos, _scan, _doctor):
+    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _chaos, _scan, _serve, _keys, _doctor):
         add(added)
     args = parsed(parser, dict(added.choices), argv)
     if not args.command and not args.version:
@@ -146,6 +148,27 @@ def _scan(commands: Any) -> None:
     side.add_argument("--url", metavar="URL", help="a URL instead of a text; nothing is fetched")
     it.add_argument("--jsonl", metavar="FILE", help='a text a line, {"text": "..."}; left out: one text on stdin')
     it.set_defaults(side="input")
+
+
+def _serve(commands: Any) -> None:
+    it = _command(commands, "serve", "serve the graphs with LangGraph's dev server; beyond this machine with keys only")
+    it.add_argument("--host", default="127.0.0.1", help="where (127.0.0.1: this machine alone)")
+    it.add_argument("--port", type=count, default=2024, metavar="N", help="2024")
+    it.add_argument("--config", default="langgraph.json", metavar="FILE", help="langgraph.json")
+
+
+def _keys(commands: Any) -> None:
+    it = _command(commands, "keys", "make, list and revoke the API keys of the server")
+    actions = it.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    add = _command(actions, "add", "make a key; it is printed once")
+    add.add_argument("name", metavar="NAME", help="whose it is")
+    add.add_argument("--tenant", default="", metavar="NAME", help="whose threads it sees; left out: its own name's")
+    add.add_argument("--role", choices=DOORS, default="operator", help="viewer: looks; operator: runs; admin")
+    add.add_argument("--days", type=amount, metavar="N", help="how long it is good; left out: until it is revoked")
+    listed = _command(actions, "list", "list the keys, without what opens the door")
+    _command(actions, "revoke", "let a key open nothing any more").add_argument("id", metavar="ID", help="its id")
+    for one in (add, listed):
+        _json(one)
 
 
 def _doctor(commands: Any) -> None:

@@ -1,27 +1,13 @@
 """A real `langgraph dev` serves the guarded graphs as it serves any other; the SDK and RemoteGraph call them."""
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from dev_kit import ROOT, Dev, serving
 from langgraph.pregel.remote import RemoteGraph
-from langgraph_sdk import get_client
 from langgraph_sdk.errors import ConflictError
 from model_server import ModelServer
-
-ROOT = Path(__file__).parent.parent
-START_SECONDS = 90
-STOP_SECONDS = 20
 
 GRAPHS = '''
 """Small guarded graphs, one for each thing that may go wrong."""
@@ -96,17 +82,6 @@ talking = guard(chain(talks), POLICY.but(timeout=8), name="talking")
 NAMES = ("hanging", "lost", "branching", "rejecting", "asking", "telling", "blocking", "nested", "talking")
 
 
-@dataclass
-class Dev:
-    """A running server."""
-
-    url: str
-    log: Path
-
-    def client(self) -> Any:
-        return get_client(url=self.url)
-
-
 @pytest.fixture(scope="module")
 def chat_server() -> Iterator[ModelServer]:
     with ModelServer() as running:
@@ -118,54 +93,8 @@ def chat_server() -> Iterator[ModelServer]:
 def dev(tmp_path_factory: pytest.TempPathFactory, chat_server: ModelServer) -> Iterator[Dev]:
     """The server with our own configuration and the small graphs beside it, in a folder of its own."""
     folder = tmp_path_factory.mktemp("project")
-    (folder / "small.py").write_text(GRAPHS)
-    config = json.loads((ROOT / "langgraph.json").read_text())
-    ours = {name: f"{ROOT}/{path.removeprefix('./')}" for name, path in config["graphs"].items()}
-    config |= {"dependencies": ["."], "graphs": ours | {name: f"./small.py:{name}" for name in NAMES}}
-    (folder / "langgraph.json").write_text(json.dumps(config))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**_environment(folder), "CHAT_URL": chat_server.url}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(_command(port), cwd=folder, env=environment, stdout=log, stderr=log)
-    running = Dev(f"http://127.0.0.1:{port}", folder / "log")
-    try:
-        _wait_until_ready(process, running)
+    with serving(folder, GRAPHS, NAMES, {"CHAT_URL": chat_server.url}) as running:
         yield running
-    finally:
-        _end(process)
-
-
-def _command(port: int) -> list[str]:
-    options = ["--port", str(port), "--host", "127.0.0.1", "--no-browser", "--no-reload", "--n-jobs-per-worker", "4"]
-    return [sys.executable, "-m", "langgraph_cli", "dev", *options]
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    ours = {"PYTHONPATH": path, "INTERLOCK_DATA": str(folder / "data"), "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
-    return {**os.environ, **ours, "LANGSMITH_TRACING": "false", "NO_COLOR": "1"}
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", running: Dev) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{running.url}/ok", timeout=2).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"langgraph dev did not start:\n{running.log.read_text()[-4000:]}")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_SECONDS)
 
 
 async def wait(dev: Dev, graph: str, thread: str | None = None, **more: Any) -> dict[str, Any]:
