@@ -25,6 +25,7 @@ INSIDE: Final = "/noauth"
 """The root path of LangGraph's own calls to itself, for a caller who is known; no request can set it."""
 
 HEALTH: Final = ("/", "/ok")
+REFUSALS: Final = (401, 403, 404, 409, 422)
 AREAS: Final[dict[str, Role]] = {
     **dict.fromkeys(("assistants", "threads", "runs", "store", "mcp", "a2a", ".well-known", "info"), "viewer"),
     **dict.fromkeys(("whoami", "reports"), "viewer"),
@@ -119,11 +120,23 @@ class Body:
         """Hand the request on; an app that loses its client in the middle of a body may well raise."""
         try:
             await app(scope, self.receive, self.send)
-        except Exception:
-            if self.taken <= self.most or scope["type"] != "http":
+        except Exception as error:
+            if self.answered or scope["type"] != "http" or (denied := self._meant(error)) is None:
                 raise
-        if self.taken > self.most and not self.answered and scope["type"] == "http":
-            await _deny(scope, self._send, Denied(413, f"more than {self.most:,} bytes: send less"))
+            await _deny(scope, self._send, denied)
+        else:
+            if self.taken > self.most and not self.answered and scope["type"] == "http":
+                await _deny(scope, self._send, self._too_long())
+
+    def _meant(self, error: Exception) -> Denied | None:
+        """LangGraph's MCP asks its own server, and takes a refusal for a fault."""
+        if self.taken > self.most:
+            return self._too_long()
+        status = getattr(getattr(error, "response", None), "status_code", 0)
+        return Denied(status, "this is refused, or there is no such thing") if status in REFUSALS else None
+
+    def _too_long(self) -> Denied:
+        return Denied(413, f"more than {self.most:,} bytes: send less")
 
     async def receive(self) -> Message:
         """The next part; for what is behind, a client that sends too much has hung up."""

@@ -21,6 +21,7 @@ from interlock.doors.caller import Caller, Denied, checked
 from interlock.doors.here import is_loopback
 
 if TYPE_CHECKING:
+    from httpx2 import Client
     from jwt import PyJWK
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -167,14 +168,21 @@ def _fetched(place: str) -> Any:
             return _loaded(file.read(LARGEST_SET + 1))
     import httpx2
 
-    with httpx2.Client(timeout=FETCH_SECONDS, follow_redirects=False) as client, client.stream("GET", place) as answer:
+    try:
+        return _loaded(_downloaded(httpx2.Client(timeout=FETCH_SECONDS, follow_redirects=False), place))
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise OSError(f"the key set cannot be fetched ({type(error).__name__})") from None
+
+
+def _downloaded(client: "Client", place: str) -> bytes:
+    with client, client.stream("GET", place) as answer:
         answer.raise_for_status()
         data = b""
         for part in answer.iter_bytes():
             data += part
             if len(data) > LARGEST_SET:
                 break
-    return _loaded(data)
+    return data
 
 
 def _loaded(data: bytes) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nodes.sources.collecting import Collecting, Found, Lost, collect, finding, in_thread, share
 from nodes.sources.index import Index, with_index
+from nodes.sources.roots import inside
 from nodes.sources.rows import documents
 from nodes.sources.sqlite_file import stamp
 from state.evidence import Source
@@ -37,7 +38,7 @@ def _search(index: Index, path: Path, queries: Sequence[str]) -> Found:
 
 def _path(place: str) -> Path:
     try:
-        path = Path(place).expanduser().resolve(strict=True)
+        path = inside(Path(place).expanduser().resolve()).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
         raise Lost("there is no such database file: check the path") from None
     if not path.is_file():

@@ -11,6 +11,7 @@ from nodes.sources.collecting import Collecting, Found, Lost, collect, finding, 
 from nodes.sources.folder import Scan, scan
 from nodes.sources.index import Index, with_index
 from nodes.sources.parse import parse
+from nodes.sources.roots import inside
 from state.evidence import Source
 from state.guarded import Status
 from state.message import current_trace
@@ -89,7 +90,7 @@ recent = Recent()
 
 def _root(place: str) -> Path:
     try:
-        return Path(place).expanduser().resolve(strict=True)
+        return inside(Path(place).expanduser().resolve()).resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as error:  # also a name with a NUL, a link in a circle, no such user
         denied = isinstance(error, PermissionError)
         raise Lost(
