@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from guards.audit.record import record
 from guards.errors import Refused
 from guards.running.overwrite import in_place
 from guards.scan.injection import orders as scan
@@ -97,7 +98,7 @@ def _input_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
             check = Check(key, rule.longest, rule.most, rule.deepest)
             value = read(state, key)
             cleaned = await _run(check.value, value)
-            flags += _judge(rule, key, check.hits)
+            flags += _judge(rule, key, check.hits, value)
             if cleaned is not value:
                 update[key] = in_place(key, cleaned)
         return {**update, "run": Run(missing=tuple(flags))} if flags else update
@@ -105,14 +106,20 @@ def _input_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
     return _marked(clean_input, "input", keys)
 
 
-def _judge(rule: Cleaning, key: str, hits: list[str]) -> list[Missing]:
+def _judge(rule: Cleaning, key: str, hits: list[str], value: Any) -> list[Missing]:
     """What becomes of a hit: a rule names what it saw, the model alone is a suspicion."""
     if not hits:
         return []
     certain = [hit for hit in hits if "rule '" in hit]
     what, why = (rule.on_hit, certain[0]) if certain else (rule.on_suspicion, hits[0])
-    if what == "ask" and _person_says_no(key, hits):
-        raise Refused(f"a person refused the {key}, which looks like an injection ({why})")
+    text = value if isinstance(value, str) else None
+    if what == "ask":
+        denied = _person_says_no(key, hits)
+        record("denied" if denied else "approved", "input", rules=hits, text=text, taint=["user"])
+        if denied:
+            raise Refused(f"a person refused the {key}, which looks like an injection ({why})")
+    else:
+        record("refused" if what == "refuse" else "flagged", "input", rules=hits, text=text, taint=["user"])
     if what == "refuse":
         raise Refused(f"the {key} looks like an injection ({why}); rephrase it without such words")
     return [Missing(what=key, status="ok", reason=f"looks like an injection ({why}); passed on as data", optional=True)]
@@ -137,6 +144,8 @@ def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
             if cleaned is not value:
                 update[key] = in_place(key, cleaned)
             lost += wash.lost
+            if wash.kinds:
+                record("redacted", "output", rules=sorted(wash.kinds))
         return {**update, "run": Run(missing=tuple(lost))} if lost else update
 
     node = _marked(clean_output, "output", keys)

@@ -46,7 +46,21 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="interlock", description=ABOUT, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
-    for add in (_research, _runs, _show, _resume, _check, _describe, _ceiling, _chaos, _scan, _serve, _keys, _doctor):
+    for add in (
+        _research,
+        _runs,
+        _show,
+        _resume,
+        _check,
+        _describe,
+        _ceiling,
+        _chaos,
+        _scan,
+        _audit,
+        _serve,
+        _keys,
+        _doctor,
+    ):
         add(added)
     args = parsed(parser, dict(added.choices), argv)
     if not args.command and not args.version:
@@ -169,6 +183,17 @@ def _keys(commands: Any) -> None:
     _command(actions, "revoke", "let a key open nothing any more").add_argument("id", metavar="ID", help="its id")
     for one in (add, listed):
         _json(one)
+
+
+def _audit(commands: Any) -> None:
+    it = _command(commands, "audit", "verify, show or export the log of what was decided; 1 if it does not verify")
+    it.add_argument("action", choices=("verify", "show", "export"), help="export prints one JSON entry a line")
+    it.add_argument(
+        "--head", default="", metavar="HASH", help="verify: an entry's hash, noted elsewhere, that must be there"
+    )
+    it.add_argument("--run", default="", metavar="RUN", help="entries of this run alone; its beginning is enough")
+    it.add_argument("--limit", type=count, default=50, metavar="N", help="show: so many, the newest (50)")
+    _json(it)
 
 
 def _doctor(commands: Any) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from guards.errors import Permanent, Transient
+from guards.audit.record import record
+from guards.errors import Interlock, Permanent, Transient
 
 if TYPE_CHECKING:
     from guards.running.attempt import Attempt
@@ -104,11 +105,20 @@ async def enter(call: Call, gates: Sequence[Gate]) -> None:
             await gate.enter(call)
             call.entered.append(gate)
         _check_open(call)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Interlock):
+            record("refused", f"{call.kind} call", agent=call.attempt.node, tool=call.name, rules=[rule_of(error)])
         leave(call, NotMade("a later gate refused the call"), None)
         raise
+    if call.kind == "tool":
+        record("allowed", "tool call", agent=call.attempt.node, tool=call.name)
     call.began = time.monotonic()
     call.attempt.calls[call.key] = call
+
+
+def rule_of(error: Interlock) -> str:
+    """What refused, without any value: the error's kind, and the limit's name."""
+    return f"{type(error).__name__} {getattr(error, 'limit', '')}".strip()
 
 
 def leave(call: Call, error: BaseException | None, usage: Usage | None) -> None:

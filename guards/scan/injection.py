@@ -7,6 +7,7 @@ the beginning and the end are read, and that is a reason by itself.
 from guards.scan.concepts import speaks_of_orders
 from guards.scan.model import Model, model
 from guards.scan.rules import tripped
+from guards.scan.unseen import seen
 from guards.scan.verdict import Span, Verdict
 from guards.scan.views import is_odd, plainly, views
 
@@ -62,8 +63,6 @@ def scan_input(text: str, learnt: Model | None = None) -> Verdict:
     Returns:
         The verdict; `clean` is the text without its hidden characters.
     """
-    from guards.text.patterns import without_controls, without_hidden
-
     reasons, spans = list[str](), list[Span]()
     if len(text) > LONGEST:
         reasons.append("too long: only its beginning and its end were read")
@@ -79,5 +78,5 @@ def scan_input(text: str, learnt: Model | None = None) -> Verdict:
         if worst.score > limit:
             reasons.append(f"{view.name}: model, {worst.score:.1f} above {limit:.1f}")
             spans.append((*view.span(worst.start, worst.end), "model"))
-    clean = without_hidden(without_controls(text))
+    clean = seen(text)
     return Verdict(bool(reasons), tuple(dict.fromkeys(reasons)), tuple(sorted(set(spans))), clean)

@@ -34,9 +34,14 @@ def seen(text: str) -> str:
     """The text without what nobody sees; nothing more changes when it is done again."""
     if text.isascii() and text.isprintable():
         return text
-    while (less := _SILENT.sub("", _COMMANDS.sub(lambda found: found[1] or "", text))) != text:
+    while (less := _SILENT.sub("", without_commands(text))) != text:
         text = less
     return text
+
+
+def without_commands(text: str) -> str:
+    """The text without what a terminal or a reader obeys unseen: control, ANSI, bidi and tag characters."""
+    return text if text.isascii() and text.isprintable() else _COMMANDS.sub(lambda found: found[1] or "", text)
 
 
 def in_one_script(text: str) -> str:

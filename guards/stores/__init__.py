@@ -16,8 +16,8 @@ Rows = Mapping[str, Row | None]
 """Rows by key; None: there is no such row, or it is to go."""
 
 Decide = Callable[[Rows], Rows]
-"""From the rows as they are to the rows that are to be written, a part of the same keys. Pure and quick: it runs in any
-thread and changes no row in place. What it raises leaves every row as it was."""
+"""From the rows as they are to the rows that are to be written: of the same keys, or new ones. Pure and quick: it runs
+in any thread and changes no row in place. What it raises leaves every row as it was."""
 
 
 class StoreDown(Transient):
@@ -64,6 +64,13 @@ class Store(Protocol):
 
     async def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose keys begin so and whose `until` is over by then, the oldest first.
+
+        Raises:
+            StoreDown: It does not answer.
+        """
+
+    async def after(self, prefix: str, key: str, at_most: int) -> Rows:
+        """Rows whose keys begin so and come after `key`, in the order of their keys.
 
         Raises:
             StoreDown: It does not answer.

@@ -109,6 +109,13 @@ class OrMemory:
         """The same without waiting."""
         self._store.change_soon(keys, decide)
 
+    async def after(self, prefix: str, key: str, at_most: int) -> Rows:
+        """Rows whose keys begin so and come after `key`, in the order of their keys."""
+        try:
+            return await self._store.after(prefix, key, at_most)
+        except CannotOpen as error:
+            return await self._memory(error).after(prefix, key, at_most)
+
     async def settled(self) -> None:
         """Wait until everything that `change_soon` was asked for is written."""
         await self._store.settled()

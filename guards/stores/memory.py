@@ -24,6 +24,12 @@ class MemoryStore:
         """The same; done when it returns."""
         self._change(keys, decide)
 
+    async def after(self, prefix: str, key: str, at_most: int) -> Rows:
+        """Rows whose keys begin so and come after `key`, in the order of their keys."""
+        with self._lock:
+            found = sorted(one for one in self._rows if one.startswith(prefix) and one > key)
+            return {one: self._rows[one] for one in found[:at_most]}
+
     async def settled(self) -> None:
         """Everything is."""
 

@@ -27,6 +27,10 @@ _DELETE = "DELETE FROM interlock_rows WHERE key = ANY(%s)"
 _DUE = """
 SELECT key, value FROM interlock_rows WHERE starts_with(key, %s) AND until > 0 AND until < %s ORDER BY until LIMIT %s
 """
+_AFTER = """
+SELECT key, value FROM interlock_rows WHERE starts_with(key, %s) AND key COLLATE "C" > %s
+ORDER BY key COLLATE "C" LIMIT %s
+"""
 
 
 class PostgresDatabase:
@@ -76,6 +80,14 @@ class PostgresDatabase:
         """Rows whose `until` is over, the oldest first."""
         try:
             found = self._database.execute(_DUE, (prefix, before, at_most))
+            return {key: json.loads(value) for key, value in found}
+        except self._error as error:
+            raise StoreDown(f"is PostgreSQL and failed ({type(error).__name__})") from None
+
+    def after(self, prefix: str, key: str, at_most: int) -> Rows:
+        """Rows whose keys begin so and come after `key`, in the order of their keys."""
+        try:
+            found = self._database.execute(_AFTER, (prefix, key, at_most))
             return {key: json.loads(value) for key, value in found}
         except self._error as error:
             raise StoreDown(f"is PostgreSQL and failed ({type(error).__name__})") from None

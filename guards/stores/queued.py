@@ -33,6 +33,9 @@ class Database(Protocol):
     def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose keys begin so and whose `until` is over by then, the oldest first."""
 
+    def after(self, prefix: str, key: str, at_most: int) -> Rows:
+        """Rows whose keys begin so and come after `key`, in the order of their keys."""
+
     def close(self) -> None:
         """Disconnect."""
 
@@ -83,6 +86,10 @@ class QueuedStore:
     async def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose `until` is over, the oldest first."""
         return await asyncio.wrap_future(self._put(_Job(ask=lambda database: database.due(prefix, before, at_most))))
+
+    async def after(self, prefix: str, key: str, at_most: int) -> Rows:
+        """Rows whose keys begin so and come after `key`, in the order of their keys."""
+        return await asyncio.wrap_future(self._put(_Job(ask=lambda database: database.after(prefix, key, at_most))))
 
     def close(self) -> None:
         """Finish what was asked for and let go of everything."""

@@ -31,6 +31,7 @@ COMMIT;
 _WRITE = (
     "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, until = excluded.until"
 )
+_AFTER = "SELECT key, value FROM rows WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?"
 _DUE = "SELECT key, value FROM rows WHERE key >= ? AND key < ? AND until > 0 AND until < ? ORDER BY until LIMIT ?"
 
 
@@ -70,6 +71,14 @@ class SqliteDatabase:
         """Rows whose `until` is over, the oldest first."""
         try:
             found = self._database.execute(_DUE, (prefix, prefix + "\U0010ffff", before, at_most))
+            return {key: json.loads(value) for key, value in found}
+        except sqlite3.Error as error:
+            raise StoreDown(_why(error)) from None
+
+    def after(self, prefix: str, key: str, at_most: int) -> Rows:
+        """Rows whose keys begin so and come after `key`, in the order of their keys."""
+        try:
+            found = self._database.execute(_AFTER, (prefix, key, prefix + "\U0010ffff", at_most))
             return {key: json.loads(value) for key, value in found}
         except sqlite3.Error as error:
             raise StoreDown(_why(error)) from None

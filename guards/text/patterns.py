@@ -14,29 +14,13 @@ from guards.scan.candidates import learnt
 from guards.scan.pii import ibans, ssns
 from guards.scan.registered import Finder, finder, without
 from guards.scan.shapes import keys as shaped
+from guards.scan.unseen import seen as without_unseen
+from guards.scan.unseen import without_commands
 from guards.scan.verdict import Span
 
 CARD: Final = "[card removed]"
 EMAIL: Final = "[e-mail removed]"
 SECRET: Final = "[secret removed]"  # noqa: S105
-
-_ACTIVE = re.compile(
-    "[\x07\x08\x0e\x0f\x7f\x90\x98\x9b\x9d-\x9f]|\r(?!\n)"  # what a terminal obeys
-    "|\x1b(?:\\[[0-?]{0,32}[ -/]{0,8}[@-~]?|[@-Z\\\\-_])?"  # ANSI sequences
-    "|[\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e0fff]"  # bidirectional overrides; tags
-    "|[\ud800-\udfff]"  # lone surrogates, which no file and no database takes
-)
-_UNSEEN = (
-    "\x00-\x06\x0b\x10-\x1a\x1c-\x1f\x80-\x8f\x91-\x97\x99\x9a\x9c"
-    "\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff"
-)
-_JOINER = "[\u200c\u200d]"
-_HIDDEN = re.compile(
-    f"[{_UNSEEN}]+"
-    # A joiner stays only alone and between two letters of a script that may need it.
-    f"|{_JOINER}(?=[{_UNSEEN}\u200c\u200d])|(?<=[{_UNSEEN}]){_JOINER}"
-    f"|(?<![^\x01-\x7f]){_JOINER}|{_JOINER}(?![^\x01-\x7f])"
-)
 
 _SEPARATOR = "[ .\u00a0\u2009\u202f\u2010-\u2015-]"
 _NOT_INSIDE = r"(?<![\dA-Za-z])(?<!\d[.,])"
@@ -88,9 +72,9 @@ def redact(text: str, keep: frozenset[str] = frozenset(), own: Finder | None = N
         keep: Kinds that may stay.
         own: Looks for this process's secrets, for who redacts many texts at once; None: looked up now.
     """
-    seen = without_controls(text)
+    seen = without_commands(text)
     kinds = ["control"] if seen != text else []
-    seen = without_hidden(seen)
+    seen = without_unseen(seen)
     secrets_of_ours = own or finder()
     for _ in range(_PASSES):
         before, seen = seen, _removed(seen, keep, secrets_of_ours, kinds)
@@ -106,16 +90,6 @@ def _removed(text: str, keep: frozenset[str], own: Finder, kinds: list[str]) -> 
             text = after
             kinds.append(kind)
     return text
-
-
-def without_controls(text: str) -> str:
-    """The text without what a terminal or a reader would obey unseen: control, ANSI, bidi and tag characters."""
-    return text if text.isascii() and text.isprintable() else _ACTIVE.sub("", text)
-
-
-def without_hidden(text: str) -> str:
-    """The text without what nobody sees and nothing obeys, except joiners in scripts that need them."""
-    return text if text.isascii() and text.isprintable() else _HIDDEN.sub("", text)
 
 
 def cards(text: str) -> str:

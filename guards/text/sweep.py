@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from guards.errors import Refused
 from guards.scan.injection import scan_input
 from guards.scan.registered import finder
-from guards.text.patterns import redact, without_controls, without_hidden
+from guards.scan.unseen import seen
+from guards.text.patterns import redact
 from guards.text.records import HARMLESS, blank, fields, read, rebuilt
 from state.guarded import Missing
 
@@ -131,7 +132,7 @@ class Check(_Sweep):
             raise Refused(
                 f"the {self.key} has {len(text):,} characters, more than the {self.longest:,} allowed: shorten it"
             )
-        trimmed = without_hidden(without_controls(text)).strip()
+        trimmed = seen(text).strip()
         self.hits += scan_input(trimmed).reasons
         return text if trimmed == text else trimmed
 
@@ -155,12 +156,14 @@ class Wash(_Sweep):
 
     Attributes:
         lost: What was dropped or withheld, and why.
+        kinds: What kinds of things were found.
     """
 
     def __init__(self, longest: int, most: int, deepest: int, keep: frozenset[str] = frozenset()) -> None:
         super().__init__(longest, most, deepest)
         self.keep = keep
         self.lost: list[Missing] = []
+        self.kinds: set[str] = set()
         self._own = finder()
         self._known: dict[tuple[str, frozenset[str]], tuple[str, tuple[str, ...]]] = {}
 
@@ -212,11 +215,12 @@ class Wash(_Sweep):
     def _redacted(self, text: str, keep: frozenset[str]) -> tuple[str, tuple[str, ...]]:
         """What `redact` says; ids and titles come again and again."""
         if len(text) > REPEATED:
-            return redact(text, keep, self._own)
-        known = self._known.get((text, keep))
-        if known is None:
-            known = self._known[text, keep] = redact(text, keep, self._own)
-        return known
+            found = redact(text, keep, self._own)
+        else:
+            found = self._known.get((text, keep)) or redact(text, keep, self._own)
+            self._known[text, keep] = found
+        self.kinds.update(found[1])
+        return found
 
     def _kept(self, name: str) -> frozenset[str]:
         return self.keep | {"email"} if name in IDS else self.keep
