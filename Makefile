@@ -21,7 +21,7 @@ EXAMPLE := Which sources disagree about what the Harbour Line cost and when it o
 # Tests are offline and must not wait for a tracing server.
 TEST_ENV := LANGSMITH_TEST_TRACKING=false LANGSMITH_TRACING=false
 
-.PHONY: help research test pytest lint format types check notebook eval eval-security bench fuzz chaos faults readme schema dev lock setup setup-dev clean
+.PHONY: help research test pytest lint format types check notebook eval eval-security agentdojo bench fuzz chaos faults readme schema dev lock setup setup-dev clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -64,6 +64,11 @@ eval: $(RUN) ## The table of research quality
 
 eval-security: $(RUN) ## The table of security, S2 to S8
 	$(BIN)/python -m bench.eval_security $(ARGS)
+
+agentdojo: $(RUN) ## 609 hijacked attacks against the taint gate (S1, about five minutes); AgentDojo is installed beside
+	@test -d build/agentdojo || $(PIP) install --target build/agentdojo --requirement bench/agentdojo/requirements.txt
+	INTERLOCK_STORE=memory PYTHONPATH=.:$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])'):build/agentdojo \
+	  $(BIN)/python -W ignore -m bench.agentdojo 2> build/agentdojo.log
 
 fuzz: $(DEV) ## Fuzz the scanners and parsers for longer (tests do it briefly)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(TEST_ENV) $(BIN)/pytest -q -k "any_text or no_text or any_secret or any_bytes" $(ARGS)

@@ -20,12 +20,15 @@ from guards.remember import remember
 from guards.running.attempt import remaining
 from guards.running.current import detached
 from guards.running.scope import extend, request_stop
+from guards.taint.acts import Acts
+from guards.taint.declared import declare
 from guards.trim import trim
 from guards.worst_case.ceiling import ceiling
 
 __all__ = [
     "INPUT",
     "OUTPUT",
+    "Acts",
     "Breaker",
     "Interlock",
     "LimitReached",
@@ -46,6 +49,7 @@ __all__ = [
     "closing",
     "coordinate",
     "debate",
+    "declare",
     "degraded",
     "describe",
     "detached",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from guards.calls.breaker import Breaker
 from guards.degrade import Step
 from guards.ledger.limits import Limits
+from guards.taint.acts import Acts
 
 _POSITIVE = (
     "seconds",
@@ -60,6 +61,7 @@ class Policy:
         uncoordinated: Whether 4 or more agents may talk to each other with no coordinator (guide: C3).
         clean_input: Whether every way from the start must pass `clean(INPUT, ...)`.
         clean_output: Whether every way to the end must pass `clean(OUTPUT, ...)`.
+        acts: Hold tools that change the world to the user's own words (`guards.taint.gate`); None: off.
 
     Raises:
         ValueError: A limit is not positive.
@@ -93,6 +95,7 @@ class Policy:
     uncoordinated: bool = False
     clean_input: bool = True
     clean_output: bool = True
+    acts: Acts | None = None
 
     def __post_init__(self) -> None:
         _check_positive({name: getattr(self, name) for name in _POSITIVE})

@@ -94,6 +94,8 @@ class Run(BaseModel):
     paused: float = Field(default=0.0, description="Seconds spent waiting for a person; they move the deadline.")
     stop: str = Field(default="", description="Why the run was told to end early; the first reason stays.")
     refusal: str = Field(default="", description="Why the run was refused; the first reason stays.")
+    taint: tuple[str, ...] = Field(default=(), description="Where texts came from that nobody vouches for; only grows.")
+    vouched: str = Field(default="", description="What the user's own records said, for comparisons.", repr=False)
 
     def __hash__(self) -> int:
         """LangGraph's drawing code hashes what the start node writes."""
@@ -126,7 +128,8 @@ def join(run: Run, new: Run) -> Run:
     """Reducer: add a delta to the record, or begin a new record when the delta carries another run's id."""
     if new.id and new.id != run.id:
         return new
-    if not (new.missing or new.rounds or new.missing_dropped or new.paused or new.ending or new.ceiling):
+    told = (new.missing, new.rounds, new.missing_dropped, new.paused, new.ending, new.ceiling, new.taint, new.vouched)
+    if not any(told):
         return run.model_copy(update={"spent": run.spent + new.spent})  # what most nodes add
     missing = list(dict.fromkeys((*run.missing, *new.missing)))
     return run.model_copy(
@@ -141,6 +144,8 @@ def join(run: Run, new: Run) -> Run:
             "paused": max(run.paused, new.paused),
             "stop": run.stop or new.stop,
             "refusal": run.refusal or new.refusal,
+            "taint": tuple(sorted({*run.taint, *new.taint})),
+            "vouched": new.vouched if len(new.vouched) >= len(run.vouched) else run.vouched,
         }
     )
 

@@ -59,6 +59,9 @@ class Call:
         entered: The gates that it has passed; empty when it is over.
         address: Where the client sends it, once it did.
         outcome: How its last HTTP request ended.
+        declared: What its tool does (`guards.taint.declared.Declared`), where somebody said so.
+        arguments: The tool's.
+        output: What the tool returned, as far as somebody may ask.
     """
 
     kind: Kind
@@ -75,6 +78,9 @@ class Call:
     entered: "list[Gate]" = field(default_factory=list, repr=False)
     address: str = ""
     outcome: Exception | None = field(default=None, repr=False)
+    declared: Any = None
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    output: str = field(default="", repr=False)
 
 
 class Gate(Protocol):

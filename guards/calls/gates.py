@@ -10,5 +10,7 @@ from guards.calls.rate_gate import RateGate
 from guards.calls.together import Together
 from guards.ledger.ledger import LedgerGate
 from guards.stores.chosen import store
+from guards.taint.gate import TaintGate
 
-GATES: tuple[Gate, ...] = (ShutGate(), RateGate(store), InFlightGate(), Together(store, BreakerGate(), LedgerGate()))
+_BOOKED = Together(store, BreakerGate(), LedgerGate())
+GATES: tuple[Gate, ...] = (TaintGate(), ShutGate(), RateGate(store), InFlightGate(), _BOOKED)

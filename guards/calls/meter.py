@@ -21,6 +21,8 @@ from guards.calls.provider import provider_of
 from guards.calls.requests import expect
 from guards.ledger.estimate import input_tokens, output_tokens
 from guards.running.attempt import Attempt, current_attempt, meter
+from guards.taint.declared import declared
+from guards.taint.words import LONGEST
 
 
 class Meter(BaseCallbackHandler):
@@ -59,10 +61,16 @@ class Meter(BaseCallbackHandler):
         if attempt is None:
             return _unguarded()
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        return enter(Call("tool", name, _described(serialized), attempt, key=run_id), gates.GATES)
+        call = Call("tool", name, _described(serialized), attempt, key=run_id)
+        call.declared, call.arguments = declared(kwargs.get("metadata")), kwargs.get("inputs") or {"input": input_str}
+        return enter(call, gates.GATES)
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool answered."""
+        attempt = current_attempt.get()
+        call = attempt.calls.get(run_id) if attempt is not None else None
+        if call is not None and getattr(call.declared, "trusted", False):
+            call.output = str(getattr(output, "content", output))[:LONGEST]
         _leave(run_id, None, None)
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

@@ -39,6 +39,7 @@ class Attempt:
         limits: What its calls together may use.
         spent: What its model and tool calls have used.
         held: What its open calls may still use.
+        taint: Where its texts come from (`guards.taint.gate.Taint`), where the policy wants to know.
         calls: Its calls that are open.
         loop: Where it runs.
         thread: The thread that runs the loop.
@@ -55,10 +56,12 @@ class Attempt:
         node: str = "",
         place: str = "",
         limits: Limits = UNLIMITED,
+        taint: Any = None,
     ) -> None:
         self.scope = scope
         self.node, self.place, self.limits = node, place, limits
         self.meter = meter
+        self.taint = taint
         self.parent = current_attempt.get()
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds

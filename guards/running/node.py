@@ -53,6 +53,7 @@ from guards.running.wiring import (
     thread_of,
     write_run,
 )
+from guards.taint.gate import CLEAR, Taint, of_state
 from state.guarded import Ceiling, Missing, Run, Spent, Status, join
 from state.remembered import Remembered
 
@@ -100,6 +101,7 @@ class _Task:
         self.spent = NOTHING
         self.ceiling: Ceiling | None = None
         self.missing: list[Missing] = []
+        self.taint = CLEAR
         self.stop = ""
         self.refusal = ""
         self.degraded: tuple[str, ...] = ()
@@ -214,7 +216,8 @@ class _Task:
 
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
         limits = self.plan.policy.per_attempt
-        attempt = Attempt(self.scope, seconds, METER, node=self.plan.name, place=self.task, limits=limits)
+        taint = self._taint()
+        attempt = Attempt(self.scope, seconds, METER, node=self.plan.name, place=self.task, limits=limits, taint=taint)
         try:
             return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
         except GraphInterrupt as error:
@@ -225,6 +228,7 @@ class _Task:
             raise
         finally:
             leave_open_calls(attempt)
+            self._widen(taint)
             if attempt.spent is not NOTHING:
                 self.spent = self.spent + attempt.spent
             if attempt.abandoned:
@@ -251,6 +255,26 @@ class _Task:
             self._note(loss(f"{self.plan.name} (fallback)", error, self._elapsed()))
             self.stop = self.stop or f"{self.plan.name}: its fallback failed too: {line(error)}"
             return self._routed(None)
+
+    def _taint(self) -> Taint:
+        """Where the texts of this node come from, as far as is known when it begins."""
+        acts, above = self.plan.policy.acts, current_attempt.get()
+        around = CLEAR if above is None or above.taint is None else above.taint
+        if acts is None:
+            return around
+        sources, vouched = self.scope.taint
+        known = f"{self.run.vouched} {vouched}".strip()
+        return of_state(acts, self._read, (*self.run.taint, *sources), known, around)
+
+    def _widen(self, taint: Taint) -> None:
+        """What this node has read counts for the run, in this process at once and in its record when it ends."""
+        if self.plan.policy.acts is not None and (taint.sources or taint.vouched):
+            self.scope.taint = self.scope.taint[0] | taint.sources, taint.vouched
+            self.taint = taint
+            above = current_attempt.get()
+            if above is not None and above.taint is not None and above.taint is not CLEAR:
+                for source in taint.sources:
+                    above.taint.widen(source)
 
     def _routed(self, result: Any) -> Any:
         """Name the way out for a node whose own routing was lost with it."""
@@ -335,6 +359,8 @@ class _Task:
             missing=tuple(self.missing),
             stop=self.stop,
             refusal=self.refusal,
+            taint=tuple(sorted(self.taint.sources)),
+            vouched=self.taint.vouched,
         )
         return delta if self.base is None else join(self.base, delta)
 

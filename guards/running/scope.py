@@ -56,6 +56,7 @@ class Scope:
         turn: Whose turn it is, when nodes of one step run one after the other.
         beginning: The look at what the run may take, before its first node.
         attempts: Attempts that are running now.
+        taint: Where texts of the run came from, and values that the user's own records vouch for.
         wrote: By key without a reducer: the step and the task that wrote it last.
         tried: Its attempts, each for as long as something of it is alive.
     """
@@ -72,6 +73,7 @@ class Scope:
     turn: "asyncio.Lock | None" = None
     beginning: "asyncio.Future[Any] | None" = None
     attempts: "set[Attempt]" = field(default_factory=set)
+    taint: tuple[frozenset[str], str] = (frozenset(), "")
     wrote: dict[str, tuple[str, str]] = field(default_factory=dict)
     tried: "list[ReferenceType[Attempt]]" = field(default_factory=list)
 

@@ -1,0 +1,161 @@
+"""Taint gate: a call that changes the world, made after something from outside was read, waits for a person.
+
+What counts: calls of declared tools in a graph with `Policy(acts=Acts(...))`. A read of anything but the user's own
+records taints the run from there on, for good: taint is in the run's record, passes to and from sub-agents, and
+survives checkpoints and resumes. A tainted call that writes, sends or spends is made at once only when its tool is
+planned and it says nothing but what the user said (`guards.taint.words`). Any other stops at an `interrupt` that shows
+what, to whom and why; only yes lets it pass, once. Undeclared tools are refused. Source of the rule: CaMeL; the rule of
+two.
+
+Not covered: what a tool does beyond its declaration; tools that are called without LangChain. A node begins anew when a
+person has answered, so let it make one call that changes the world.
+"""
+
+from typing import Any, Final
+
+from guards.audit.record import Decision, record
+from guards.calls.calls import Call, Usage
+from guards.errors import Permanent
+from guards.taint.acts import Acts
+from guards.taint.declared import Declared
+from guards.taint.words import LONGEST, folded, strangers
+
+SHOWN: Final = 500
+"""Characters of an argument that the person is shown."""
+
+SOURCES: Final = 50
+
+
+class Refusal(Permanent):
+    """A call that must not be made.
+
+    Args:
+        tool: Its tool.
+        why: What is wrong and what to do.
+    """
+
+    def __init__(self, tool: str, why: str) -> None:
+        super().__init__(f"tool '{tool}' was not called: {why}")
+        self.tool, self.limit = tool, "taint"
+
+
+class TaintGate:
+    """Stands before all other gates: what is not allowed reserves nothing."""
+
+    async def enter(self, call: Call) -> None:
+        """Let a tool's call through, ask a person, or refuse it.
+
+        Raises:
+            Refusal: The tool is undeclared, the role does not allow it, or a person said no.
+        """
+        acts = call.attempt.scope.policy.acts
+        if acts is None or call.kind != "tool":
+            return
+        said = call.declared
+        if said is None:
+            raise Refusal(call.name, "nobody declared what it does: guards.declare(tool, effect=..., sinks=...)")
+        if said.effect == "read":
+            return
+        if acts.role == "viewer":
+            raise Refusal(call.name, "a viewer may only read: ask an operator")
+        if acts.role != "admin" and (why := reasons(call, said)):
+            self._ask(call, said, why)
+
+    def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
+        """What a read returned taints the run, or vouches for what is in it."""
+        if call.attempt.scope.policy.acts is None or call.kind != "tool" or call.declared is None or error is not None:
+            return
+        taint = call.attempt.taint
+        if call.declared.trusted:
+            taint.vouch(call.output)
+        elif call.declared.effect in ("read", "egress"):
+            taint.widen(f"tool {call.name}")
+
+    def _ask(self, call: Call, said: Declared, why: list[str]) -> None:
+        from langgraph.types import interrupt
+
+        sources = call.attempt.taint.sources
+        record("asked", "tool call", agent=call.attempt.node, tool=call.name, taint=sources, rules=why)
+        answer = interrupt(
+            {
+                "kind": "tainted call",
+                "tool": call.name,
+                "effect": said.effect,
+                "to": {name: _shown(call.arguments.get(name)) for name in said.sinks if name in call.arguments},
+                "arguments": {name: _shown(value) for name, value in call.arguments.items()},
+                "why": why,
+                "sources": sorted(sources),
+                "answers": ["yes", "no"],
+            }
+        )
+        agreed = answer is True or str(answer).strip().lower() in ("yes", "true")
+        decision: Decision = "approved" if agreed else "denied"
+        record(decision, "tool call", agent=call.attempt.node, tool=call.name, taint=sources, rules=why)
+        if not agreed:
+            raise Refusal(call.name, "a person said no")
+
+
+def reasons(call: Call, said: Declared) -> list[str]:
+    """Why a person must be asked; empty when the call may be made."""
+    taint = call.attempt.taint
+    if not taint.sources:
+        return []
+    why = [] if taint.plan is None or call.name in taint.plan else ["the tool is not in the plan"]
+    foreign = strangers(call.arguments, said.sinks, f"{taint.words} {taint.vouched}")
+    return why + [f"'{name}' is not in the user's words" for name in foreign]
+
+
+class Taint:
+    """What an attempt knows of where its texts come from. It only ever widens; safe with several threads.
+
+    Attributes:
+        sources: Where something from outside came from.
+        words: The user's own words, folded.
+        vouched: Values of the user's own records, folded.
+        plan: Names of planned tools; None: all are.
+    """
+
+    def __init__(self, sources: frozenset[str], words: str, vouched: str, plan: frozenset[str] | None) -> None:
+        self.sources, self.words, self.vouched, self.plan = sources, words, vouched, plan
+
+    def widen(self, source: str) -> None:
+        """Something from outside was read."""
+        if len(self.sources) < SOURCES:
+            self.sources = self.sources | {source[:200]}
+
+    def vouch(self, text: str) -> None:
+        """The user's own records say this."""
+        self.vouched = f"{self.vouched} {folded(text)}"[-LONGEST:]
+
+
+CLEAR: Final = Taint(frozenset(), "", "", None)
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text):,} characters)"
+
+
+def of_state(acts: Acts, read: Any, sources: tuple[str, ...], vouched: str, above: Taint) -> Taint:
+    """The taint that an attempt begins with.
+
+    Args:
+        acts: The policy's.
+        read: Reads a state key.
+        sources: What the run's record says, and what this process knows.
+        vouched: The same for values.
+        above: The enclosing agent's: a sub-agent gets its task from there, so those are the user's words.
+    """
+    plan = None if acts.plan is None else frozenset(map(str, read(acts.plan) or ()))
+    words = above.words or folded(_text(read(acts.words)))
+    known = f"{vouched} {above.vouched}".strip()
+    return Taint(frozenset(sources) | above.sources, words, known, plan if above is CLEAR else above.plan)
+
+
+def _text(value: Any) -> str:
+    """A person's words in a text, a message or a conversation, of which only the person's own messages count."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return " ".join(_text(one) for one in value if getattr(one, "type", "human") == "human")
+    return _text(getattr(value, "content", "")) if hasattr(value, "content") else ""
