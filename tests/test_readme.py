@@ -84,3 +84,8 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_exit_code_is_told() -> None:
     assert re.findall(r"^\| (\d) \|", README, re.MULTILINE) == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_every_test_that_the_security_page_names_exists() -> None:
+    named = set(re.findall(r"`(tests/\w+\.py)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
+    assert len(named) > 10 and not [name for name in named if not (ROOT / name).exists()]
