@@ -95,6 +95,7 @@ class Run(BaseModel):
     stop: str = Field(default="", description="Why the run was told to end early; the first reason stays.")
     refusal: str = Field(default="", description="Why the run was refused; the first reason stays.")
     taint: tuple[str, ...] = Field(default=(), description="Where texts came from that nobody vouches for; only grows.")
+    role: str = Field(default="", description="What its beginner may do; whoever goes on with it may do no more.")
     vouched: str = Field(default="", description="What the user's own records said, for comparisons.", repr=False)
 
     def __hash__(self) -> int:

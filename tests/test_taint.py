@@ -11,6 +11,7 @@ from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from guards import Acts, declare, fallback, guard
+from guards.running import scope as scopes
 from guards.taint.words import folded, strangers
 
 sent: list[tuple[str, str]] = []
@@ -205,3 +206,37 @@ def test_a_declaration_names_the_tools_own_arguments() -> None:
         declare(send_mail, "egress", sinks=["recipient"])
     with pytest.raises(ValueError, match="only a read can vouch"):
         declare(send_mail, "write", trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "caller", "may"),
+    [
+        ("operator", "viewer", "read"),
+        ("admin", "viewer", "read"),
+        ("admin", "operator", "ask"),
+        ("operator", "admin", "ask"),
+        ("viewer", "admin", "read"),
+        ("admin", "nonsense", "read"),
+        ("admin", "admin", "act"),
+        ("admin", "", "act"),
+    ],
+)
+async def test_the_role_of_the_caller_narrows_the_policys_and_never_widens_it(
+    policy: Any, caller: str, may: str
+) -> None:
+    made = graph(agent(READ, mail("eve@evil.example")), acts=Acts(role=policy), saver=InMemorySaver())
+    config = {"configurable": {"thread_id": "1", "role": caller}}
+    result = await made.ainvoke({"question": "Read the page."}, config)
+    assert len(sent) == (may == "act")
+    assert bool(result.get("__interrupt__")) == (may == "ask")
+    assert ("viewer may only read" in str(result["run"])) == (may == "read")
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+async def test_an_admin_who_answers_for_an_operators_run_decides_and_is_not_taken_for_its_caller(answer: str) -> None:
+    saver = InMemorySaver()
+    for role, asked in (("operator", {"question": "Read the page."}), ("admin", Command(resume=answer))):
+        made = graph(agent(READ, mail("eve@evil.example")), acts=Acts(role="admin"), saver=saver)
+        result = await made.ainvoke(asked, {"configurable": {"thread_id": "1", "role": role}})
+        scopes._scopes.clear()  # as in another process
+    assert len(sent) == (answer == "yes") and not result.get("__interrupt__")

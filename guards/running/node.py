@@ -48,6 +48,7 @@ from guards.running.wiring import (
     read_key,
     read_run,
     resumed_by_person,
+    role_of,
     step_of,
     tenant_of,
     thread_of,
@@ -95,7 +96,7 @@ class _Task:
         self.paused = _paused(self.run, config, self.began)
         thread, self.place = thread_of(config)
         self.task = step_of(config)[1]
-        self.scope = enter(self.run, thread, plan.policy, tenant_of(config))
+        self.scope = enter(self.run, thread, plan.policy, tenant_of(config), role_of(config))
         if self.run.ceiling is not None and plan.policy.when_short == "shrink":
             self.scope.policy = within(plan.policy, self.run.ceiling)
         self.spent = NOTHING

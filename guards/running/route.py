@@ -21,7 +21,16 @@ from guards.running.current import current_attempt
 from guards.running.progress import compared, standstill
 from guards.running.scope import enter, idle
 from guards.running.width import narrowed
-from guards.running.wiring import paused_or_lost, read_run, step_of, steps_left, tenant_of, thread_of, write_run
+from guards.running.wiring import (
+    paused_or_lost,
+    read_run,
+    role_of,
+    step_of,
+    steps_left,
+    tenant_of,
+    thread_of,
+    write_run,
+)
 from state.guarded import Missing, Progress, Run
 
 LONGEST = 300
@@ -86,7 +95,7 @@ class GuardedRoute:
     async def _asked(self, state: Any, config: RunnableConfig, run: Run) -> Any:
         if self.plan.word is not None and self.plan.quiet:
             return await contained(_answer(self.plan.word, state))
-        scope = enter(run, thread_of(config)[0], self.plan.policy, tenant_of(config))
+        scope = enter(run, thread_of(config)[0], self.plan.policy, tenant_of(config), role_of(config))
         place, limits = step_of(config)[1], self.plan.policy.per_attempt
         attempt = Attempt(scope, self._seconds(run), METER, node=self.plan.source, place=place, limits=limits)
         try:

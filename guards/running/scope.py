@@ -15,6 +15,7 @@ from weakref import ReferenceType
 
 from guards.ledger.amount import NOTHING, Amount, of_spent
 from guards.policy import Policy
+from guards.taint.acts import narrower
 from state.guarded import Run
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Scope:
         thread: The thread id, empty without a checkpointer.
         policy: The graph's limits.
         tenant: Who the run is for: `configurable.tenant` of its config, else "".
+        role: What its caller may do: `configurable.role`, else ""; of several callers the least.
         known: What the run's record says is spent; its books are in the store (`guards.ledger.ledger`).
         used: What was spent and set aside in the run after the last call was reserved.
         foreign: Whether the run was begun elsewhere: in another process, or so long ago that this one forgot it.
@@ -65,6 +67,7 @@ class Scope:
     thread: str
     policy: Policy
     tenant: str = ""
+    role: str = ""
     known: Amount = NOTHING
     used: Amount = NOTHING
     foreign: bool = False
@@ -108,14 +111,16 @@ _begun: "OrderedDict[str, bool]" = OrderedDict()
 _lock = threading.Lock()
 
 
-def enter(run: Run, thread: str, policy: Policy, tenant: str = "") -> Scope:
+def enter(run: Run, thread: str, policy: Policy, tenant: str = "", role: str = "") -> Scope:
     """The run's live scope, made from its record when nobody holds one."""
     scope = _scopes.get(run.id)
     if scope is None:
         with _lock:
             _drop_idle(_scopes)
             foreign = not _begun.pop(run.id, False)
-            scope = _scopes.setdefault(run.id, Scope(run, thread, policy, tenant, foreign=foreign))
+            scope = _scopes.setdefault(run.id, Scope(run, thread, policy, tenant, role, foreign=foreign))
+    if role != scope.role:
+        scope.role = narrower(narrower("admin", scope.role), role)
     if run.spent.calls or run.spent.tool_calls:
         scope.known = scope.known.at_least(of_spent(run.spent))
     return scope

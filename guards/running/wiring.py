@@ -6,6 +6,7 @@ Not all of it is public; langgraph is pinned and `tests/test_wiring.py` tells wh
 import copy
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from itertools import takewhile
 from typing import Any, Protocol
 
 from langchain_core.callbacks import AsyncCallbackManager
@@ -76,9 +77,29 @@ def stamp_input(compiled: CompiledStateGraph[Any, Any, Any, Any], begin: Callabl
 
     It comes behind the input, so that no client brings a record of its own, and before the routers, which add to it.
     """
-    compiled.nodes["__start__"].writers.insert(
-        1, ChannelWrite((ChannelWriteTupleEntry(mapper=lambda _input: [(RUN, begin())]),))
-    )
+    start = compiled.nodes["__start__"]
+    plain: list[Any] = list(takewhile(lambda writer: isinstance(writer, ChannelWrite), start.writers))
+    start.writers[: len(plain)] = [_Start([write for writer in plain for write in writer.writes], begin)]
+
+
+class _Start(ChannelWrite):
+    """LangGraph's writer of the input, and behind the input the record; as two writers they would show in traces."""
+
+    def __init__(self, writes: Sequence[Any], begin: Callable[[], Run]) -> None:
+        self.parts, self.begin = (writes[:1], writes[1:]), begin
+        super().__init__(self._with(""))
+
+    def _with(self, role: str) -> list[Any]:
+        def record(_input: Any) -> list[tuple[str, Run]]:
+            return [(RUN, self.begin().model_copy(update={"role": role}))]
+
+        return [*self.parts[0], ChannelWriteTupleEntry(mapper=record), *self.parts[1]]
+
+    def _write(self, input: Any, config: RunnableConfig) -> Any:
+        return ChannelWrite._write(ChannelWrite(self._with(role_of(config))), input, config)
+
+    async def _awrite(self, input: Any, config: RunnableConfig) -> Any:
+        return self._write(input, config)
 
 
 def show_run(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> None:
@@ -223,6 +244,11 @@ def thread_of(config: RunnableConfig) -> tuple[str, str]:
 def tenant_of(config: RunnableConfig) -> str:
     """Who a run is for: `configurable.tenant`; empty when nobody says it."""
     return str((config.get("configurable") or {}).get("tenant") or "")
+
+
+def role_of(config: RunnableConfig) -> str:
+    """What the caller may do: `configurable.role`; empty when nobody says it."""
+    return str((config.get("configurable") or {}).get("role") or "")
 
 
 def step_of(config: RunnableConfig) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from guards.audit.record import Decision, record
 from guards.calls.calls import Call, Usage
 from guards.errors import Permanent
-from guards.taint.acts import Acts
+from guards.taint.acts import Acts, narrower
 from guards.taint.declared import Declared
 from guards.taint.words import LONGEST, folded, strangers
 
@@ -56,9 +56,11 @@ class TaintGate:
             raise Refusal(call.name, "nobody declared what it does: guards.declare(tool, effect=..., sinks=...)")
         if said.effect == "read":
             return
-        if acts.role == "viewer":
+        scope = call.attempt.scope
+        role = narrower(narrower(acts.role, scope.run.role), scope.role)
+        if role == "viewer":
             raise Refusal(call.name, "a viewer may only read: ask an operator")
-        if acts.role != "admin" and (why := reasons(call, said)):
+        if role != "admin" and (why := reasons(call, said)):
             self._ask(call, said, why)
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
