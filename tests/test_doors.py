@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 from door_kit import AUDIENCE, ISSUER, forged, token, write_keys
 
+from guards.audit.chain import ENTRY
+from guards.audit.record import written
+from guards.stores.chosen import store
 from interlock.cli import main
-from interlock.doors import login, tokens
+from interlock.doors import login, noted, tokens
 from interlock.doors.caller import LOCAL, Caller, Denied
 from interlock.doors.clamp import MOST_STEPS, clamp
 from interlock.doors.gate import Gate
@@ -254,6 +257,15 @@ async def test_looking_at_a_key_does_not_block_the_loop(tmp_path: Path) -> None:
     holder.execute("ROLLBACK")
     assert (await asked).tenant == "acme"
     holder.close()
+
+
+async def test_refused_requests_are_on_record_and_a_flood_of_them_does_not_flood_it() -> None:
+    noted._noted.clear()
+    for _ in range(200):
+        assert await answer(scope("192.168.1.5", x_api_key="il_abc_secret")) == 403
+    await written()
+    entries = [row for key, row in (await store().after(ENTRY, "", 1_000)).items() if key.startswith(ENTRY) and row]
+    assert 0 < len(entries) < 20 and entries[0]["rules"] == ["http 403"] and "secret" not in json.dumps(entries)
 
 
 # -- what a client may set

@@ -11,6 +11,7 @@ from langgraph_sdk import Auth
 from interlock.doors.caller import Caller, Denied
 from interlock.doors.clamp import clamp
 from interlock.doors.login import caller_of
+from interlock.doors.noted import note
 
 auth: Final = Auth()
 
@@ -39,6 +40,7 @@ async def decide(ctx: Auth.types.AuthContext, value: Any) -> Filter | None:
         caller = Caller.of_user(ctx.user)
         return _RESOURCES.get(str(ctx.resource), _refused)(caller, str(ctx.action), value)
     except Denied as denied:
+        note(denied, f"{ctx.resource} {ctx.action}", str(ctx.user.identity))
         raise Auth.exceptions.HTTPException(status_code=denied.status, detail=denied.why) from None
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from interlock.doors.caller import Denied, Role
 from interlock.doors.here import from_foreign_page, headers_of
 from interlock.doors.login import caller_of
+from interlock.doors.noted import note
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -65,6 +66,7 @@ class Gate:
         try:
             await _let_in(scope)
         except Denied as denied:
+            note(denied, "request")
             await _deny(scope, guarded, denied)
             return
         body = Body(receive, guarded, most_bytes())
