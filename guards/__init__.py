@@ -1,5 +1,6 @@
 """Floor 2: what keeps a run in its limits: `graph = guard(build(), POLICY)`. No workflow's word, no vendor's SDK."""
 
+from guards.approve import approve
 from guards.calls.breaker import Breaker
 from guards.checks.check import check
 from guards.clean import INPUT, OUTPUT, clean
@@ -21,6 +22,7 @@ from guards.running.attempt import remaining
 from guards.running.current import detached
 from guards.running.scope import extend, request_stop
 from guards.taint.acts import Acts
+from guards.taint.agent import agent
 from guards.taint.declared import declare
 from guards.trim import trim
 from guards.worst_case.ceiling import ceiling
@@ -42,7 +44,9 @@ __all__ = [
     "TimedOut",
     "Transient",
     "Unsafe",
+    "agent",
     "apart",
+    "approve",
     "ceiling",
     "check",
     "clean",

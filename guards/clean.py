@@ -16,6 +16,8 @@ from guards.audit.record import record
 from guards.errors import Refused
 from guards.running.overwrite import in_place
 from guards.scan.injection import orders as scan
+from guards.taint.agent import ours
+from guards.taint.answers import says_yes
 from guards.text.patterns import redact
 from guards.text.records import blank, read
 from guards.text.sweep import Check, Wash
@@ -130,7 +132,7 @@ def _person_says_no(key: str, hits: list[str]) -> bool:
     from langgraph.types import interrupt
 
     said = interrupt({"kind": "suspicious input", "key": key, "reasons": hits[:10], "answers": ["yes", "no"]})
-    return said is not True and str(said).strip().lower() not in ("yes", "true")
+    return not says_yes(said)
 
 
 def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
@@ -178,6 +180,7 @@ async def _run(work: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _marked(node: Any, side: str, keys: tuple[str, ...]) -> Any:
-    """What `check` reads: which side the node cleans, and which keys."""
+    """What `check` reads: which side the node cleans, and which keys, and what it may touch."""
+    node = ours(node, *keys)
     node.cleans, node.keys = side, keys
     return node

@@ -18,6 +18,7 @@ from guards.errors import Permanent
 from guards.fallback import closing
 from guards.gather import Fanout
 from guards.loop import loop
+from guards.taint.agent import handing_on, ours
 from state.board import TASKS_KEPT, Board, Order, Orders, Task
 from state.guarded import Missing, Run
 
@@ -84,13 +85,13 @@ def coordinate(
     if not (at_once >= 1 and 1 <= at_most <= TASKS_KEPT):
         raise ValueError(f"coordinate '{name}': at_once >= 1 and 1 <= at_most <= {TASKS_KEPT} must hold")
     rules, leader, meet = _Rules(names, at_once, at_most), boss.__name__, f"{name}_meet"
-    graph.add_node(name, closing(_named(name, rules.open)))
+    graph.add_node(name, ours(closing(_named(name, rules.open)), "board"))
     graph.add_node(leader, _leading(rules, boss))
-    graph.add_node(meet, closing(_named(meet, rules.meet)))
+    graph.add_node(meet, ours(closing(_named(meet, rules.meet)), "board"))
     graph.add_edge(start, name)
     graph.add_edge(name, leader)
     for worker in workers:
-        graph.add_node(worker.__name__, _named(worker.__name__, _working(worker)))
+        graph.add_node(worker.__name__, handing_on(_named(worker.__name__, _working(worker)), worker, "board"))
         graph.add_edge(worker.__name__, meet)
     graph.add_conditional_edges(leader, Handout(names, meet, at_once, name, at_most), [*names, meet])
     said = words(graph)
@@ -122,7 +123,7 @@ def _named(name: str, node: Any) -> Any:
 
 def _leading(rules: "_Rules", boss: Boss) -> Any:
     """The boss as a node, its fallback with it."""
-    node = _named(boss.__name__, rules.leading(boss))
+    node = handing_on(_named(boss.__name__, rules.leading(boss)), boss, "board")
     plain = getattr(boss, "fallback", None)
     if plain is not None:
         node.fallback = _named(plain.__name__, rules.leading(plain))

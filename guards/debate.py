@@ -20,6 +20,7 @@ from guards.errors import Permanent
 from guards.fallback import closing
 from guards.gather import gather
 from guards.loop import loop
+from guards.taint.agent import handing_on, ours
 from state.debate import Debate, Decided, Opinion, Position
 
 EXCHANGES: Final = 5
@@ -78,14 +79,15 @@ def debate(
         raise ValueError(f"debate '{name}': 1 <= answer_after <= at_most and seconds > 0 must hold")
     rules = _Rules(names, judge is not None, at_most, answer_after, seconds, alike)
     decide = f"{name}_decide"
-    graph.add_node(name, closing(_named(name, rules.open)))
-    graph.add_node(decide, closing(_named(decide, rules.decide)))
+    graph.add_node(name, ours(closing(_named(name, rules.open)), "debate"))
+    graph.add_node(decide, ours(closing(_named(decide, rules.decide)), "debate"))
     graph.add_edge(start, name)
     meet = decide if judge is None else f"{name}_judge"
     if judge is not None:
-        graph.add_node(meet, _named(meet, rules.judging(judge)))
+        graph.add_node(meet, handing_on(_named(meet, rules.judging(judge)), judge, "debate"))
         graph.add_edge(meet, decide)
-    gather(graph, name, [_named(agent.__name__, rules.speaking(agent)) for agent in agents], into=meet)
+    speakers = [handing_on(_named(one.__name__, rules.speaking(one)), one, "debate") for one in agents]
+    gather(graph, name, speakers, into=meet)
     loop(graph, decide, back_to=name, until=_is_over, then=then, at_most=at_most, progress=None)
 
 

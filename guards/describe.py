@@ -11,6 +11,8 @@ from guards.drawings.drawing import Drawing, Node, draw, mermaid
 from guards.drawings.source import read
 from guards.drawings.words import words
 from guards.policy import Policy
+from guards.taint.agent import capabilities
+from guards.taint.declared import Declared
 from guards.worst_case.steps import supersteps
 
 _LIMITS = ("seconds", "timeout", "attempts", "calls", "tokens", "dollars", "rounds", "fan_out", "wind_down")
@@ -18,7 +20,12 @@ _LIMITS = ("seconds", "timeout", "attempts", "calls", "tokens", "dollars", "roun
 
 @dataclass(frozen=True)
 class NodeView:
-    """One node. `kinds`: agent, cleaner, closing, fallback, graph, deferred. `writes` is what its source shows."""
+    """One node.
+
+    `kinds`: agent, cleaner, closing, fallback, graph, deferred. `reads` and `writes` are what is declared, else what
+    the schema and the source show. `calls`: its tools, each with its effect. `brings`: the source that its own code
+    reads from. `declared`: whether somebody said all that (`guards.agent`).
+    """
 
     name: str
     kinds: tuple[str, ...]
@@ -28,6 +35,9 @@ class NodeView:
     timeout: float | None
     attempts: int
     fallback: str = ""
+    declared: bool = False
+    calls: tuple[str, ...] = ()
+    brings: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,17 +185,24 @@ def _opened(graph: Any) -> tuple[Any, Policy | None, str]:
 
 
 def _node(drawing: Drawing, node: Node, policy: Policy) -> NodeView:
-    own = drawing.policies.get(node.name, policy)
+    own, may = drawing.policies.get(node.name, policy), capabilities(node.function)
     return NodeView(
         name=node.name,
         kinds=tuple(_kinds(node)),
-        reads=node.reads,
-        writes=tuple(sorted(writes(drawing, node))),
-        writes_more=node.graph is None and not read(node.function).sure,
+        reads=node.reads if may is None else tuple(sorted(may.reads)),
+        writes=tuple(sorted(writes(drawing, node) if may is None else may.writes)),
+        writes_more=may is None and node.graph is None and not read(node.function).sure,
         timeout=own.timeout if node.timeout is None else min(node.timeout, own.timeout or node.timeout),
         attempts=own.attempts,
         fallback="" if node.fallback is None else getattr(node.fallback, "__name__", "fallback"),
+        declared=may is not None,
+        calls=() if may is None else tuple(f"{name} ({_effect(said)})" for name, said in sorted(may.calls.items())),
+        brings="" if may is None else may.brings + " (private)" * (may.private and bool(may.brings)),
     )
+
+
+def _effect(said: Declared | None) -> str:
+    return "undeclared" if said is None else said.effect
 
 
 def _kinds(node: Node) -> list[str]:
@@ -210,7 +227,12 @@ def _row(node: NodeView) -> tuple[str, ...]:
     written = ", ".join(node.writes) + ("?" if node.writes_more else "")
     bound = f"{_shown(node.timeout)} s x {node.attempts}"
     plain = f"else {node.fallback}" if node.fallback else ""
-    return node.name, " ".join(node.kinds), bound, f"reads {', '.join(node.reads)}", f"writes {written or '-'}", plain
+    may = "may " if node.declared else ""
+    tools = "; ".join(filter(None, (", ".join(node.calls), node.brings and f"brings {node.brings}")))
+    columns = (f"{may}read {', '.join(node.reads) or '-'}", f"write {written or '-'}", f"call {tools or '-'}")
+    if not node.declared:
+        columns = f"reads {', '.join(node.reads)}", f"writes {written or '-'}", ""
+    return node.name, " ".join(node.kinds), bound, *columns, plain
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

@@ -18,19 +18,19 @@ def fallback(primary: Node, plain: Callable[..., Any]) -> Node:
         primary: The node.
         plain: An async node function that needs no agent; it gets one attempt.
     """
-    node = _marked(primary)
+    node = marked(primary)
     node.fallback = plain  # type: ignore[attr-defined]
     return node
 
 
 def closing(node: Node) -> Node:
     """Mark a deterministic node that must run also when the run is ending: merge, publish, clean output."""
-    node = _marked(node)
+    node = marked(node)
     node.closing = True  # type: ignore[attr-defined]
     return node
 
 
-def _marked(node: Node) -> Node:
+def marked(node: Node) -> Node:
     """A function of its own to put the mark on, so that the same function stays unmarked elsewhere."""
 
     @functools.wraps(node)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 from typing_extensions import TypedDict
 
+from state.label import PROGRAM, Label
+
 Outcome = Literal["complete", "partial", "refused", "stopped"]
 Status = Literal["ok", "failed", "timed out", "refused", "skipped", "stopped"]
 
@@ -94,7 +96,8 @@ class Run(BaseModel):
     paused: float = Field(default=0.0, description="Seconds spent waiting for a person; they move the deadline.")
     stop: str = Field(default="", description="Why the run was told to end early; the first reason stays.")
     refusal: str = Field(default="", description="Why the run was refused; the first reason stays.")
-    taint: tuple[str, ...] = Field(default=(), description="Where texts came from that nobody vouches for; only grows.")
+    taint: Label = Field(default=PROGRAM, description="Of everything that the run has read; only widens.")
+    labels: dict[str, Label] = Field(default_factory=dict, description="Of the values, by state key; they only widen.")
     role: str = Field(default="", description="What its beginner may do; whoever goes on with it may do no more.")
     vouched: str = Field(default="", description="What the user's own records said, for comparisons.", repr=False)
 
@@ -125,12 +128,17 @@ class Run(BaseModel):
         return self.refusal or self.stop or next(losses, "")
 
 
-def join(run: Run, new: Run) -> Run:
-    """Reducer: add a delta to the record, or begin a new record when the delta carries another run's id."""
+def join(run: Run, new: object) -> Run:
+    """Reducer: add a delta to the record, or begin a new record when the delta carries another run's id.
+
+    What a client sends under the key is no record, and is passed over.
+    """
+    if not isinstance(new, Run):
+        return run
     if new.id and new.id != run.id:
-        return new
-    told = (new.missing, new.rounds, new.missing_dropped, new.paused, new.ending, new.ceiling, new.taint, new.vouched)
-    if not any(told):
+        return _inherits(run, new)
+    told = (new.missing, new.rounds, new.missing_dropped, new.paused, new.ending, new.ceiling, new.vouched)
+    if not any(told) and new.taint is PROGRAM and not new.labels:
         return run.model_copy(update={"spent": run.spent + new.spent})  # what most nodes add
     missing = list(dict.fromkeys((*run.missing, *new.missing)))
     return run.model_copy(
@@ -145,10 +153,23 @@ def join(run: Run, new: Run) -> Run:
             "paused": max(run.paused, new.paused),
             "stop": run.stop or new.stop,
             "refusal": run.refusal or new.refusal,
-            "taint": tuple(sorted({*run.taint, *new.taint})),
-            "vouched": new.vouched if len(new.vouched) >= len(run.vouched) else run.vouched,
+            **_origins(run, new),
         }
     )
+
+
+def _origins(run: Run, new: Run) -> dict[str, object]:
+    """Where things come from, added up."""
+    return {
+        "taint": run.taint | new.taint,
+        "labels": {**run.labels, **{key: run.labels.get(key, PROGRAM) | label for key, label in new.labels.items()}},
+        "vouched": new.vouched if len(new.vouched) >= len(run.vouched) else run.vouched,
+    }
+
+
+def _inherits(run: Run, new: Run) -> Run:
+    """A new run on an old thread: its state still holds what the runs before it read."""
+    return new.model_copy(update=_origins(run, new)) if run.labels or run.vouched or run.taint != PROGRAM else new
 
 
 class Guarded(TypedDict, total=False):

@@ -143,7 +143,9 @@ async def test_taint_passes_to_the_next_agent_and_through_a_checkpoint() -> None
     saver = InMemorySaver()
     made = graph(agent(READ), agent(mail("eve@evil.example")), saver=saver)
     waits(await ask(made))
-    assert (await made.aget_state({"configurable": {"thread_id": "t"}})).values["run"].taint == ("tool read_page",)
+    assert (await made.aget_state({"configurable": {"thread_id": "t"}})).values["run"].taint.sources == (
+        "tool read_page",
+    )
     again = graph(agent(READ), agent(mail("eve@evil.example")), saver=saver)
     assert waits(await again.ainvoke(None, {"configurable": {"thread_id": "t"}})) and not sent
 

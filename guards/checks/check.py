@@ -7,7 +7,7 @@ from typing import Any
 
 from langgraph.graph import StateGraph
 
-from guards.checks import rules_nodes, rules_peers, rules_state, rules_ways
+from guards.checks import rules_nodes, rules_peers, rules_state, rules_taint, rules_ways
 from guards.checks.hole import Hole, in_order
 from guards.drawings.drawing import Drawing, draw, is_compiled
 from guards.drawings.source import following_once
@@ -40,6 +40,9 @@ RULES: tuple[Rule, ...] = (
     rules_state.not_serializable,
     rules_state.keyless_state,
     rules_state.taken_key,
+    rules_taint.undeclared,
+    rules_taint.ungated_effects,
+    rules_taint.unknown_words,
 )
 
 

@@ -40,6 +40,7 @@ class Attempt:
         spent: What its model and tool calls have used.
         held: What its open calls may still use.
         taint: Where its texts come from (`guards.taint.gate.Taint`), where the policy wants to know.
+        may: What its agent may do (`guards.taint.agent.Capabilities`), where that is declared.
         calls: Its calls that are open.
         loop: Where it runs.
         thread: The thread that runs the loop.
@@ -57,11 +58,12 @@ class Attempt:
         place: str = "",
         limits: Limits = UNLIMITED,
         taint: Any = None,
+        may: Any = None,
     ) -> None:
         self.scope = scope
         self.node, self.place, self.limits = node, place, limits
         self.meter = meter
-        self.taint = taint
+        self.taint, self.may = taint, may
         self.parent = current_attempt.get()
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds

@@ -10,6 +10,8 @@ import math
 import time
 from contextvars import Context, copy_context
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -52,10 +54,13 @@ from guards.running.wiring import (
     step_of,
     tenant_of,
     thread_of,
+    was_sent,
     write_run,
 )
-from guards.taint.gate import CLEAR, Taint, of_state
+from guards.taint.agent import check_written, shown
+from guards.taint.gate import CLEAR, Taint, beginning
 from state.guarded import Ceiling, Missing, Run, Spent, Status, join
+from state.label import PROGRAM, Label
 from state.remembered import Remembered
 
 log = logging.getLogger("interlock")
@@ -103,6 +108,7 @@ class _Task:
         self.ceiling: Ceiling | None = None
         self.missing: list[Missing] = []
         self.taint = CLEAR
+        self.labels: dict[str, Label] = {}
         self.stop = ""
         self.refusal = ""
         self.degraded: tuple[str, ...] = ()
@@ -218,9 +224,18 @@ class _Task:
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
         limits = self.plan.policy.per_attempt
         taint = self._taint()
-        attempt = Attempt(self.scope, seconds, METER, node=self.plan.name, place=self.task, limits=limits, taint=taint)
+        attempt = Attempt(
+            self.scope,
+            seconds,
+            METER,
+            node=self.plan.name,
+            place=self.task,
+            limits=limits,
+            taint=taint,
+            may=self.plan.may,
+        )
         try:
-            return await attempt.run(body.ainvoke(self.state, self.config), self.context, stoppable)
+            return await attempt.run(body.ainvoke(self._shown(), self.config), self.context, stoppable)
         except GraphInterrupt as error:
             raise paused_or_lost(error, self.config) from None
         except ParentCommand as error:
@@ -257,25 +272,45 @@ class _Task:
             self.stop = self.stop or f"{self.plan.name}: its fallback failed too: {line(error)}"
             return self._routed(None)
 
+    def _shown(self) -> Any:
+        """The state as the agent may see it."""
+        may = self.plan.may
+        return self.state if may is None else shown(self.state, may, self.plan.name)
+
     def _taint(self) -> Taint:
         """Where the texts of this node come from, as far as is known when it begins."""
-        acts, above = self.plan.policy.acts, current_attempt.get()
+        above = current_attempt.get()
         around = CLEAR if above is None or above.taint is None else above.taint
-        if acts is None:
+        if not self.plan.labelled:
             return around
-        sources, vouched = self.scope.taint
-        known = f"{self.run.vouched} {vouched}".strip()
-        return of_state(acts, self._read, (*self.run.taint, *sources), known, around)
+        known = f"{self.run.vouched} {self.scope.taint[1]}".strip()
+        return beginning(self.plan.policy.acts, self._read, self._read_label(), known, around)
+
+    def _read_label(self) -> Label:
+        """Of what the node is shown: of its keys, where it says which; of all that the run has read, where it does not.
+
+        A payload that a router sent says nothing of where it comes from.
+        """
+        may = self.plan.may
+        if may is None or was_sent(self.config):
+            return self.run.taint | self.scope.taint[0] | (PROGRAM if may is None else may.brought)
+        return reduce(or_, (self.run.labels.get(key, PROGRAM) for key in may.reads), may.brought)
 
     def _widen(self, taint: Taint) -> None:
         """What this node has read counts for the run, in this process at once and in its record when it ends."""
-        if self.plan.policy.acts is not None and (taint.sources or taint.vouched):
-            self.scope.taint = self.scope.taint[0] | taint.sources, taint.vouched
+        if self.plan.labelled:
+            self.scope.taint = self.scope.taint[0] | taint.label, taint.vouched
             self.taint = taint
             above = current_attempt.get()
-            if above is not None and above.taint is not None and above.taint is not CLEAR:
-                for source in taint.sources:
-                    above.taint.widen(source)
+            if above is not None and above.taint is not None and above.taint.kept:
+                above.taint.widen(taint.label)
+
+    def _label_keys(self, result: Any) -> None:
+        """Each value that was written gets the label of all that the node has read, unless a gate cleared it."""
+        may, known = self.plan.may, self.taint.label
+        for key in keys_of(result):
+            label = known if may is None else may.written(key, known, self.plan.name)
+            self.labels[key] = self.labels.get(key, PROGRAM) | label
 
     def _routed(self, result: Any) -> Any:
         """Name the way out for a node whose own routing was lost with it."""
@@ -305,6 +340,10 @@ class _Task:
         self._claim_keys(result)
         self._tell_barred(result)
         result, records = without_key(result, RUN)
+        if self.plan.may is not None:
+            check_written(written(result), self.plan.may, self.plan.name)
+        if self.plan.labelled:
+            self._label_keys(result)
         for record in records:
             self._take_over(record)
         result, lost = narrowed_update(result, narrower(self.plan.policy.fan_out, self.scope.degraded))
@@ -360,7 +399,8 @@ class _Task:
             missing=tuple(self.missing),
             stop=self.stop,
             refusal=self.refusal,
-            taint=tuple(sorted(self.taint.sources)),
+            taint=self.taint.label,
+            labels=self.labels,
             vouched=self.taint.vouched,
         )
         return delta if self.base is None else join(self.base, delta)

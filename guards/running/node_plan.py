@@ -10,6 +10,7 @@ from guards.drawings.words import Gathering
 from guards.policy import Policy
 from guards.running.fields import Fields
 from guards.running.update import Reducers
+from guards.taint.agent import Capabilities
 from state.guarded import Ceiling, Run
 
 
@@ -36,6 +37,8 @@ class NodePlan:
         way_out: Where to go when the node, which routes by `Command`, could not say it.
         ceiling: The most that a run of the graph can take, None when nobody can tell.
         quorums: The gatherings that it joins and that state a quorum.
+        may: What it may read, call and write, where that is declared.
+        labelled: Whether the graph keeps labels of its values.
     """
 
     name: str
@@ -56,3 +59,5 @@ class NodePlan:
     optional: bool = False
     way_out: str = ""
     quorums: tuple[Gathering, ...] = ()
+    may: Capabilities | None = None
+    labelled: bool = False

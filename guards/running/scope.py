@@ -17,6 +17,7 @@ from guards.ledger.amount import NOTHING, Amount, of_spent
 from guards.policy import Policy
 from guards.taint.acts import narrower
 from state.guarded import Run
+from state.label import PROGRAM, Label
 
 if TYPE_CHECKING:
     from guards.running.attempt import Attempt
@@ -58,7 +59,7 @@ class Scope:
         turn: Whose turn it is, when nodes of one step run one after the other.
         beginning: The look at what the run may take, before its first node.
         attempts: Attempts that are running now.
-        taint: Where texts of the run came from, and values that the user's own records vouch for.
+        taint: The label of all that the run has read, and values that the user's own records vouch for.
         wrote: By key without a reducer: the step and the task that wrote it last.
         tried: Its attempts, each for as long as something of it is alive.
     """
@@ -76,7 +77,7 @@ class Scope:
     turn: "asyncio.Lock | None" = None
     beginning: "asyncio.Future[Any] | None" = None
     attempts: "set[Attempt]" = field(default_factory=set)
-    taint: tuple[frozenset[str], str] = (frozenset(), "")
+    taint: tuple[Label, str] = (PROGRAM, "")
     wrote: dict[str, tuple[str, str]] = field(default_factory=dict)
     tried: "list[ReferenceType[Attempt]]" = field(default_factory=list)
 

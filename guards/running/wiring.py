@@ -4,7 +4,7 @@ Not all of it is public; langgraph is pinned and `tests/test_wiring.py` tells wh
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from itertools import takewhile
 from typing import Any, Protocol
@@ -72,7 +72,7 @@ def _writes(config: RunnableConfig) -> Any:
     return getattr(config["configurable"][CONFIG_KEY_SEND], "__self__", ())
 
 
-def stamp_input(compiled: CompiledStateGraph[Any, Any, Any, Any], begin: Callable[[], Run]) -> None:
+def stamp_input(compiled: CompiledStateGraph[Any, Any, Any, Any], begin: Callable[[Iterable[str]], Run]) -> None:
     """Begin a new run record with every new input: it is saved with the input, before any node runs.
 
     It comes behind the input, so that no client brings a record of its own, and before the routers, which add to it.
@@ -85,13 +85,14 @@ def stamp_input(compiled: CompiledStateGraph[Any, Any, Any, Any], begin: Callabl
 class _Start(ChannelWrite):
     """LangGraph's writer of the input, and behind the input the record; as two writers they would show in traces."""
 
-    def __init__(self, writes: Sequence[Any], begin: Callable[[], Run]) -> None:
+    def __init__(self, writes: Sequence[Any], begin: Callable[[Iterable[str]], Run]) -> None:
         self.parts, self.begin = (writes[:1], writes[1:]), begin
         super().__init__(self._with(""))
 
     def _with(self, role: str) -> list[Any]:
-        def record(_input: Any) -> list[tuple[str, Run]]:
-            return [(RUN, self.begin().model_copy(update={"role": role}))]
+        def record(given: Any) -> list[tuple[str, Run]]:
+            keys = given if isinstance(given, Mapping) else getattr(given, "__dict__", ())
+            return [(RUN, self.begin(keys).model_copy(update={"role": role}))]
 
         return [*self.parts[0], ChannelWriteTupleEntry(mapper=record), *self.parts[1]]
 
@@ -249,6 +250,11 @@ def tenant_of(config: RunnableConfig) -> str:
 def role_of(config: RunnableConfig) -> str:
     """What the caller may do: `configurable.role`; empty when nobody says it."""
     return str((config.get("configurable") or {}).get("role") or "")
+
+
+def was_sent(config: RunnableConfig) -> bool:
+    """Whether this task got a payload (`Send`) and not the state."""
+    return "__pregel_push" in ((config.get("metadata") or {}).get("langgraph_triggers") or ())
 
 
 def step_of(config: RunnableConfig) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,9 +27,11 @@ from guards.running.route import GuardedRoute, RoutePlan
 from guards.running.scope import note_begin
 from guards.running.update import reducers_of
 from guards.running.wiring import RUN, held, node_runnable
+from guards.taint.agent import capabilities
 from guards.worst_case.callless import decides_quietly
 from guards.worst_case.steps import steps_of_a_round
 from state.guarded import Ceiling, Guarded, Run, join
+from state.label import USER
 
 log = logging.getLogger("interlock")
 
@@ -58,6 +60,9 @@ class Wrapping:
         self.reducers = reducers_of(drawing.channels) | {RUN: (Run, join)}
         self.single = frozenset(key for key, channel in drawing.channels.items() if takes_one(channel))
         self.fields = fields_of(drawing.schemas)
+        self.may = {node: capabilities(_function(spec.runnable)) for node, spec in drawing.nodes.items()}
+        declared = any(may is not None and not may.ours for may in self.may.values())
+        self.labelled = policy.acts is not None or declared
         self.nodes = {node: GuardedNode(self._node(node, spec)) for node, spec in drawing.nodes.items()}
 
     def builder(self) -> Builder:
@@ -78,15 +83,27 @@ class Wrapping:
                 copied.branches[source][label] = branch._replace(path=guarded)
         return copied
 
-    def begin(self) -> Run:
-        """The record of a new run; a sub-agent's ends no later than its caller's attempt and shares its trace."""
+    def begin(self, given: Iterable[str] = ()) -> Run:
+        """The record of a new run; a sub-agent's ends no later than its caller's attempt and shares its trace.
+
+        Args:
+            given: The state keys of its input: the user's own words, unless the caller knows better.
+        """
         now, caller, ident = time.time(), current_attempt.get(), uuid.uuid4().hex
         deadlines = [] if self.policy.seconds is None else [now + self.policy.seconds]
         if caller is not None and caller.seconds != float("inf"):
             deadlines.append(now + caller.deadline - time.monotonic())
         trace = caller.scope.run.trace_id if caller is not None else ident
         note_begin(ident)
-        return Run(id=ident, trace_id=trace, graph=self.name, started=now, deadline=min(deadlines, default=None))
+        labels = {key: USER for key in given if key != RUN} if self.labelled else {}
+        return Run(
+            id=ident,
+            trace_id=trace,
+            graph=self.name,
+            started=now,
+            deadline=min(deadlines, default=None),
+            labels=labels,
+        )
 
     async def ceiling(self) -> Ceiling | None:
         """The most that a run can take; reckoned once, in a thread: sources are read."""
@@ -135,6 +152,8 @@ class Wrapping:
             optional=gathering is not None and gathering.min_ok is not None and name not in gathering.required,
             way_out=nearest(list(spec.ends), self.away) if spec.ends and not self._has_edges(name) else "",
             quorums=tuple(g for g in self.gatherings if g.into == name and g.min_ok),
+            may=self.may[name] if self.labelled else None,
+            labelled=self.labelled,
         )
 
     def _timeout(self, own: Policy, spec: Any) -> float | None:

@@ -20,14 +20,16 @@ class Declared:
         sinks: Arguments that say to whom, where or what: recipient, URL, account, id, path, amount.
         trusted: A read of the user's own records, which nobody else writes (a directory, an account's balance): what it
             returns taints nothing and vouches for the values in it.
+        private: What it returns is not for everybody's eyes.
     """
 
     effect: Effect
     sinks: tuple[str, ...] = ()
     trusted: bool = False
+    private: bool = False
 
 
-def declare(tool: T, effect: Effect, *, sinks: Iterable[str] = (), trusted: bool = False) -> T:
+def declare(tool: T, effect: Effect, *, sinks: Iterable[str] = (), trusted: bool = False, private: bool = False) -> T:
     """Say what a tool of LangChain does; gives the tool back.
 
     Args:
@@ -35,11 +37,12 @@ def declare(tool: T, effect: Effect, *, sinks: Iterable[str] = (), trusted: bool
         effect: "read", "write", "egress" or "spend".
         sinks: Its arguments that say to whom, where or what.
         trusted: Its answers come from the user's own records alone. Only a read can be.
+        private: Its answers are not for everybody's eyes.
 
     Raises:
         ValueError: A sink is no argument of the tool, or something other than a read is called trusted.
     """
-    said = Declared(effect, tuple(sinks), trusted)
+    said = Declared(effect, tuple(sinks), trusted, private)
     unknown = [name for name in said.sinks if name not in getattr(tool, "args", {})]
     if unknown:
         raise ValueError(f"tool '{getattr(tool, 'name', tool)}' has no argument '{unknown[0]}': name its own ones")

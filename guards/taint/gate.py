@@ -17,13 +17,15 @@ from guards.audit.record import Decision, record
 from guards.calls.calls import Call, Usage
 from guards.errors import Permanent
 from guards.taint.acts import Acts, narrower
+from guards.taint.answers import says_yes
 from guards.taint.declared import Declared
-from guards.taint.words import LONGEST, folded, strangers
+from guards.taint.words import LONGEST, folded, strange_sinks, strangers
+from state.label import PROGRAM, Label, outside
 
 SHOWN: Final = 500
 """Characters of an argument that the person is shown."""
 
-SOURCES: Final = 50
+ABSENT: Final = object()
 
 
 class Refusal(Permanent):
@@ -48,8 +50,11 @@ class TaintGate:
         Raises:
             Refusal: The tool is undeclared, the role does not allow it, or a person said no.
         """
+        if call.kind != "tool":
+            return
+        check_may_call(call)
         acts = call.attempt.scope.policy.acts
-        if acts is None or call.kind != "tool":
+        if acts is None:
             return
         said = call.declared
         if said is None:
@@ -65,18 +70,20 @@ class TaintGate:
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
         """What a read returned taints the run, or vouches for what is in it."""
-        if call.attempt.scope.policy.acts is None or call.kind != "tool" or call.declared is None or error is not None:
+        said, taint = call.declared, call.attempt.taint
+        if call.kind != "tool" or said is None or error is not None or taint is None or not taint.kept:
             return
-        taint = call.attempt.taint
-        if call.declared.trusted:
+        if said.trusted:
             taint.vouch(call.output)
-        elif call.declared.effect in ("read", "egress"):
-            taint.widen(f"tool {call.name}")
+            taint.widen(OWN if said.private else PROGRAM)
+        elif said.effect in ("read", "egress"):
+            taint.widen(outside(f"tool {call.name}", said.private))
 
     def _ask(self, call: Call, said: Declared, why: list[str]) -> None:
         from langgraph.types import interrupt
 
-        sources = call.attempt.taint.sources
+        label = call.attempt.taint.label
+        sources = label.sources
         record("asked", "tool call", agent=call.attempt.node, tool=call.name, taint=sources, rules=why)
         answer = interrupt(
             {
@@ -86,11 +93,12 @@ class TaintGate:
                 "to": {name: _shown(call.arguments.get(name)) for name in said.sinks if name in call.arguments},
                 "arguments": {name: _shown(value) for name, value in call.arguments.items()},
                 "why": why,
-                "sources": sorted(sources),
+                "sources": list(sources),
+                "confidentiality": label.confidentiality,
                 "answers": ["yes", "no"],
             }
         )
-        agreed = answer is True or str(answer).strip().lower() in ("yes", "true")
+        agreed = says_yes(answer)
         decision: Decision = "approved" if agreed else "denied"
         record(decision, "tool call", agent=call.attempt.node, tool=call.name, taint=sources, rules=why)
         if not agreed:
@@ -100,37 +108,61 @@ class TaintGate:
 def reasons(call: Call, said: Declared) -> list[str]:
     """Why a person must be asked; empty when the call may be made."""
     taint = call.attempt.taint
-    if not taint.sources:
+    integrity = taint.label.integrity
+    if integrity in ("author", "user"):
         return []
+    if integrity == "typed":
+        return [_foreign(name) for name in strange_sinks(call.arguments, said.sinks, taint.known)]
     why = [] if taint.plan is None or call.name in taint.plan else ["the tool is not in the plan"]
-    foreign = strangers(call.arguments, said.sinks, f"{taint.words} {taint.vouched}")
-    return why + [f"'{name}' is not in the user's words" for name in foreign]
+    return why + [_foreign(name) for name in strangers(call.arguments, said.sinks, taint.known)]
+
+
+def _foreign(name: str) -> str:
+    return f"'{name}' is not in the user's words"
+
+
+def check_may_call(call: Call) -> None:
+    """Hold a call to what the agent, and every agent around it, may call.
+
+    Raises:
+        Refusal: One of them may not call this tool.
+    """
+    for link in call.attempt.chain():
+        if link.may is not None and link.may.calls.get(call.name, ABSENT) != call.declared:
+            raise Refusal(call.name, f"agent '{link.node}' may not call it: agent(..., calls=[..., {call.name}])")
 
 
 class Taint:
     """What an attempt knows of where its texts come from. It only ever widens; safe with several threads.
 
     Attributes:
-        sources: Where something from outside came from.
+        label: Of all that it has read.
         words: The user's own words, folded.
         vouched: Values of the user's own records, folded.
         plan: Names of planned tools; None: all are.
+        kept: Whether anybody wants to know.
     """
 
-    def __init__(self, sources: frozenset[str], words: str, vouched: str, plan: frozenset[str] | None) -> None:
-        self.sources, self.words, self.vouched, self.plan = sources, words, vouched, plan
+    def __init__(self, label: Label, words: str, vouched: str, plan: frozenset[str] | None, kept: bool = True) -> None:
+        self.label, self.words, self.vouched, self.plan, self.kept = label, words, vouched, plan, kept
 
-    def widen(self, source: str) -> None:
-        """Something from outside was read."""
-        if len(self.sources) < SOURCES:
-            self.sources = self.sources | {source[:200]}
+    @property
+    def known(self) -> str:
+        """What the user and the user's records say."""
+        return f"{self.words} {self.vouched}"
+
+    def widen(self, label: Label) -> None:
+        """Something more was read."""
+        self.label = self.label | label
 
     def vouch(self, text: str) -> None:
         """The user's own records say this."""
         self.vouched = f"{self.vouched} {folded(text)}"[-LONGEST:]
 
 
-CLEAR: Final = Taint(frozenset(), "", "", None)
+CLEAR: Final = Taint(PROGRAM, "", "", None, kept=False)
+OWN: Final = PROGRAM.model_copy(update={"confidentiality": "private"})
+"""What the user's own private records say."""
 
 
 def _shown(value: Any) -> str:
@@ -138,20 +170,20 @@ def _shown(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text):,} characters)"
 
 
-def of_state(acts: Acts, read: Any, sources: tuple[str, ...], vouched: str, above: Taint) -> Taint:
+def beginning(acts: Acts | None, read: Any, label: Label, vouched: str, above: Taint) -> Taint:
     """The taint that an attempt begins with.
 
     Args:
         acts: The policy's.
         read: Reads a state key.
-        sources: What the run's record says, and what this process knows.
-        vouched: The same for values.
+        label: Of what the node is shown.
+        vouched: What the user's own records said so far.
         above: The enclosing agent's: a sub-agent gets its task from there, so those are the user's words.
     """
-    plan = None if acts.plan is None else frozenset(map(str, read(acts.plan) or ()))
-    words = above.words or folded(_text(read(acts.words)))
+    plan = None if acts is None or acts.plan is None else frozenset(map(str, read(acts.plan) or ()))
+    words = above.words or ("" if acts is None else folded(_text(read(acts.words))))
     known = f"{vouched} {above.vouched}".strip()
-    return Taint(frozenset(sources) | above.sources, words, known, plan if above is CLEAR else above.plan)
+    return Taint(label | above.label, words, known, above.plan if above.kept else plan)
 
 
 def _text(value: Any) -> str:

@@ -42,6 +42,11 @@ def strangers(arguments: Mapping[str, Any], sinks: tuple[str, ...], words: str) 
     ]
 
 
+def strange_sinks(arguments: Mapping[str, Any], sinks: tuple[str, ...], words: str) -> list[str]:
+    """The same for sinks alone: of a call whose texts can carry no orders."""
+    return [name for name in sinks if not _all_in(list(_values(arguments.get(name))), words)]
+
+
 def _all_in(values: list[str], words: str) -> bool:
     return all(folded(value) in words for value in values)
 

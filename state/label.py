@@ -1,0 +1,47 @@
+"""Label: where a value comes from, who can have written it and who may see it. Labels only ever widen.
+
+The run's record holds one for each state key, next to the values, so they are saved and resumed with them.
+Source of the rule: CaMeL's capabilities on values; the guide's isolation of agents (G4).
+"""
+
+from typing import Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Integrity = Literal["outside", "typed", "user", "author"]
+"""Anybody can have written it; only its choice among typed values is theirs; the user said it; the program says it."""
+
+Confidentiality = Literal["public", "private"]
+
+SOURCES_KEPT: Final = 50
+_LEVELS: Final = get_args(Integrity)
+_CONFIDENTIAL: Final = get_args(Confidentiality)
+
+
+class Label(BaseModel):
+    """What is known of a value's origin."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sources: tuple[str, ...] = Field(default=(), description="Kinds of sources: user, web, tool NAME, memory.")
+    integrity: Integrity = "author"
+    confidentiality: Confidentiality = "public"
+
+    def __or__(self, other: "Label") -> "Label":
+        """The label of what two values meet in: all sources, the lower integrity, the higher confidentiality."""
+        if self == other:
+            return self
+        return Label(
+            sources=tuple(sorted({*self.sources, *other.sources})[:SOURCES_KEPT]),
+            integrity=min(self.integrity, other.integrity, key=_LEVELS.index),
+            confidentiality=max(self.confidentiality, other.confidentiality, key=_CONFIDENTIAL.index),
+        )
+
+
+PROGRAM: Final = Label()
+USER: Final = Label(sources=("user",), integrity="user")
+
+
+def outside(source: str, private: bool = False) -> Label:
+    """The label of a text that anybody can have written."""
+    return Label(sources=(source[:200],), integrity="outside", confidentiality="private" if private else "public")
