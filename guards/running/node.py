@@ -45,11 +45,13 @@ from guards.running.update import (
 from guards.running.wiring import (
     RUN,
     addressed_here,
+    answers_given,
+    ask_anew,
+    asked_before,
     graphs_above,
     paused_or_lost,
     read_key,
     read_run,
-    resumed_by_person,
     role_of,
     step_of,
     tenant_of,
@@ -98,7 +100,8 @@ class _Task:
         self.base = None if self.run.id else plan.begin()
         self.run = self.base or self.run
         self.began = time.time()
-        self.paused = _paused(self.run, config, self.began)
+        self.answers = answers_given(config)
+        self.paused = _paused(self.run, self.answers, self.began)
         thread, self.place = thread_of(config)
         self.task = step_of(config)[1]
         self.scope = enter(self.run, thread, plan.policy, tenant_of(config), role_of(config))
@@ -200,7 +203,11 @@ class _Task:
         except Exception as error:
             if self.plan.policy.attempts == 1 or not is_transient(error):
                 raise
-            return await again(lambda: self._attempt(self.plan.body), error, self.plan.policy.attempts, self._patience)
+            return await again(self._attempt_anew, error, self.plan.policy.attempts, self._patience)
+
+    async def _attempt_anew(self) -> Any:
+        ask_anew(self.config)
+        return await self._attempt(self.plan.body)
 
     async def _attempt(self, body: Runnable[Any, Any]) -> Any:
         """One try of the node, no longer than its time-out and what the run has left.
@@ -224,6 +231,8 @@ class _Task:
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
         limits = self.plan.policy.per_attempt
         taint = self._taint()
+        if taint.kept and self.answers:
+            taint.answers, taint.asked = self.answers, await asked_before(self.config)
         attempt = Attempt(
             self.scope,
             seconds,
@@ -236,12 +245,12 @@ class _Task:
         )
         try:
             return await attempt.run(body.ainvoke(self._shown(), self.config), self.context, stoppable)
-        except GraphInterrupt as error:
-            raise paused_or_lost(error, self.config) from None
         except ParentCommand as error:
             if addressed_here(error.args[0], self.config, self.plan.name):
                 return replace(error.args[0], graph=None)
             raise
+        except Exception as error:
+            raise self._final(error, taint) from error.__cause__
         finally:
             leave_open_calls(attempt)
             self._widen(taint)
@@ -271,6 +280,16 @@ class _Task:
             self._note(loss(f"{self.plan.name} (fallback)", error, self._elapsed()))
             self.stop = self.stop or f"{self.plan.name}: its fallback failed too: {line(error)}"
             return self._routed(None)
+
+    def _final(self, error: Exception, taint: Taint) -> Exception:
+        """What an attempt failed with; one that has changed the world does not begin anew and change it twice."""
+        acted = taint.acted if taint.kept else ""
+        if isinstance(error, GraphInterrupt):
+            asks_late = Permanent(f"it waits for a person and has called '{acted}' already: ask before it acts")
+            return asks_late if acted else paused_or_lost(error, self.config)
+        if acted and is_transient(error):
+            return Permanent(f"{line(error)}; it has called '{acted}', so it is not tried again")
+        return error
 
     def _shown(self) -> Any:
         """The state as the agent may see it."""
@@ -447,8 +466,8 @@ def _least(timeout: float | None, left: float) -> float:
     return left if timeout is None else min(timeout, left)
 
 
-def _paused(run: Run, config: RunnableConfig, now: float) -> float:
+def _paused(run: Run, answers: int, now: float) -> float:
     """Seconds that the run has stood still or waited for a person: they do not count against its deadline."""
-    if not resumed_by_person(config):
+    if not answers:
         return idle(run)
     return max(idle(run), now - run.started - run.spent.seconds)

@@ -13,9 +13,11 @@ from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tracers.langchain import LangChainTracer
 from langgraph._internal._config import ensure_config, patch_config, recast_checkpoint_ns
-from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_SEND
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_SEND, INTERRUPT
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq, set_config_context
 from langgraph.channels import BinaryOperatorAggregate
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -269,6 +271,40 @@ def steps_left(config: RunnableConfig) -> float:
     return float("inf") if scratchpad is None else scratchpad.stop - scratchpad.step - 1
 
 
+def next_question() -> int:
+    """The place of the running task's next interrupt among its interrupts, from 0."""
+    scratchpad = (get_config().get("configurable") or {}).get("__pregel_scratchpad")
+    counter = getattr(getattr(scratchpad, "interrupt_counter", None), "_counter", None)
+    return 0 if counter is None else next(copy.copy(counter.__self__))
+
+
+def answers_given(config: RunnableConfig) -> int:
+    """How many answers people have given a task that has not begun; LangGraph forgets which of them it handed out."""
+    scratchpad = (config.get("configurable") or {}).get("__pregel_scratchpad")
+    return 0 if scratchpad is None else len(scratchpad.resume) + (scratchpad.get_null_resume(False) is not None)
+
+
+async def asked_before(config: RunnableConfig) -> tuple[Any, ...]:
+    """What this task asked a person last, before it began anew with the answer; the checkpoint remembers it."""
+    configurable = config.get("configurable") or {}
+    saver = configurable.get(CONFIG_KEY_CHECKPOINTER)
+    graph, _, task = str(configurable.get("checkpoint_ns") or "").rpartition("|")
+    if not isinstance(saver, BaseCheckpointSaver):
+        return ()
+    place = {"thread_id": configurable.get("thread_id"), "checkpoint_ns": graph}
+    saved = await saver.aget_tuple({"configurable": place})
+    writes = (saved.pending_writes or ()) if saved is not None else ()
+    own = [value for ident, channel, value in writes if channel == INTERRUPT and ident == task.rpartition(":")[2]]
+    return tuple(interrupt.value for interrupts in own for interrupt in interrupts)
+
+
+def ask_anew(config: RunnableConfig) -> None:
+    """Let another attempt of a task ask its questions from the first one on, so that it finds the answers again."""
+    scratchpad = (config.get("configurable") or {}).get("__pregel_scratchpad")
+    if scratchpad is not None:
+        scratchpad.interrupt_counter._counter = None
+
+
 def can_pause(config: RunnableConfig) -> bool:
     """Whether the run can wait for a person: without a checkpointer an interrupt would lose it."""
     return bool((config.get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))
@@ -301,5 +337,4 @@ def graphs_above(config: RunnableConfig) -> frozenset[str]:
 
 def resumed_by_person(config: RunnableConfig) -> bool:
     """Whether this task goes on after an interrupt that somebody answered."""
-    scratchpad = (config.get("configurable") or {}).get("__pregel_scratchpad")
-    return bool(scratchpad is not None and (scratchpad.resume or scratchpad.get_null_resume(False) is not None))
+    return answers_given(config) > 0

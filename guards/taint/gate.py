@@ -11,34 +11,22 @@ Not covered: what a tool does beyond its declaration; tools that are called with
 person has answered, so let it make one call that changes the world.
 """
 
-from typing import Any, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
-from guards.audit.record import Decision, record
 from guards.calls.calls import Call, Usage
-from guards.errors import Permanent
-from guards.taint.acts import Acts, narrower
-from guards.taint.answers import says_yes
+from guards.taint.acts import Acts, Role, narrower
 from guards.taint.declared import Declared
+from guards.taint.once import begun_before
+from guards.taint.question import ask
+from guards.taint.refusal import Refusal
 from guards.taint.words import LONGEST, folded, strange_sinks, strangers
 from state.label import PROGRAM, Label, outside
 
-SHOWN: Final = 500
-"""Characters of an argument that the person is shown."""
+if TYPE_CHECKING:
+    from guards.running.scope import Scope
 
 ABSENT: Final = object()
-
-
-class Refusal(Permanent):
-    """A call that must not be made.
-
-    Args:
-        tool: Its tool.
-        why: What is wrong and what to do.
-    """
-
-    def __init__(self, tool: str, why: str) -> None:
-        super().__init__(f"tool '{tool}' was not called: {why}")
-        self.tool, self.limit = tool, "taint"
 
 
 class TaintGate:
@@ -53,20 +41,26 @@ class TaintGate:
         if call.kind != "tool":
             return
         check_may_call(call)
-        acts = call.attempt.scope.policy.acts
-        if acts is None:
+        held = [link.scope for link in call.attempt.chain() if link.scope.policy.acts is not None]
+        if not held:
             return
         said = call.declared
         if said is None:
             raise Refusal(call.name, "nobody declared what it does: guards.declare(tool, effect=..., sinks=...)")
         if said.effect == "read":
             return
-        scope = call.attempt.scope
-        role = narrower(narrower(acts.role, scope.run.role), scope.role)
+        role = _narrowest(held)
         if role == "viewer":
             raise Refusal(call.name, "a viewer may only read: ask an operator")
-        if role != "admin" and (why := reasons(call, said)):
-            self._ask(call, said, why)
+        if role != "admin":
+            await self._hold_to_words(call, said)
+        call.attempt.taint.acted = call.attempt.taint.acted or call.name
+
+    async def _hold_to_words(self, call: Call, said: Declared) -> None:
+        if why := reasons(call, said):
+            ask(call, said, why)
+        if await begun_before(call):
+            ask(call, said, ["it was begun before, in an execution that was cut off, and may be done"], again=True)
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
         """What a read returned taints the run, or vouches for what is in it."""
@@ -79,30 +73,14 @@ class TaintGate:
         elif said.effect in ("read", "egress"):
             taint.widen(outside(f"tool {call.name}", said.private))
 
-    def _ask(self, call: Call, said: Declared, why: list[str]) -> None:
-        from langgraph.types import interrupt
 
-        label = call.attempt.taint.label
-        sources = label.sources
-        record("asked", "tool call", agent=call.attempt.node, tool=call.name, taint=sources, rules=why)
-        answer = interrupt(
-            {
-                "kind": "tainted call",
-                "tool": call.name,
-                "effect": said.effect,
-                "to": {name: _shown(call.arguments.get(name)) for name in said.sinks if name in call.arguments},
-                "arguments": {name: _shown(value) for name, value in call.arguments.items()},
-                "why": why,
-                "sources": list(sources),
-                "confidentiality": label.confidentiality,
-                "answers": ["yes", "no"],
-            }
-        )
-        agreed = says_yes(answer)
-        decision: Decision = "approved" if agreed else "denied"
-        record(decision, "tool call", agent=call.attempt.node, tool=call.name, taint=sources, rules=why)
-        if not agreed:
-            raise Refusal(call.name, "a person said no")
+def _narrowest(held: "list[Scope]") -> Role:
+    """What the run's caller may do, by every policy and every caller around it."""
+    role: Role = "admin"
+    for scope in held:
+        for one in (scope.policy.acts.role if scope.policy.acts else "", scope.run.role, scope.role):
+            role = narrower(role, one)
+    return role
 
 
 def reasons(call: Call, said: Declared) -> list[str]:
@@ -141,10 +119,16 @@ class Taint:
         vouched: Values of the user's own records, folded.
         plan: Names of planned tools; None: all are.
         kept: Whether anybody wants to know.
+        answers: How many answers people gave before the task began anew, and what the last was asked about.
+        answered: A person has answered about one of its calls.
+        acted: The tool with which it changed the world first.
     """
 
     def __init__(self, label: Label, words: str, vouched: str, plan: frozenset[str] | None, kept: bool = True) -> None:
         self.label, self.words, self.vouched, self.plan, self.kept = label, words, vouched, plan, kept
+        self.answers, self.asked = 0, tuple[Any, ...]()
+        self.answered, self.acted = False, ""
+        self._made: Counter[str] = Counter()
 
     @property
     def known(self) -> str:
@@ -159,15 +143,15 @@ class Taint:
         """The user's own records say this."""
         self.vouched = f"{self.vouched} {folded(text)}"[-LONGEST:]
 
+    def counted(self, call: str) -> int:
+        """How often this call is made now, this time included."""
+        self._made[call] += 1
+        return self._made[call]
+
 
 CLEAR: Final = Taint(PROGRAM, "", "", None, kept=False)
 OWN: Final = PROGRAM.model_copy(update={"confidentiality": "private"})
 """What the user's own private records say."""
-
-
-def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text):,} characters)"
 
 
 def beginning(acts: Acts | None, read: Any, label: Label, vouched: str, above: Taint) -> Taint:
