@@ -227,12 +227,19 @@ def _row(node: NodeView) -> tuple[str, ...]:
     written = ", ".join(node.writes) + ("?" if node.writes_more else "")
     bound = f"{_shown(node.timeout)} s x {node.attempts}"
     plain = f"else {node.fallback}" if node.fallback else ""
-    may = "may " if node.declared else ""
-    tools = "; ".join(filter(None, (", ".join(node.calls), node.brings and f"brings {node.brings}")))
-    columns = (f"{may}read {', '.join(node.reads) or '-'}", f"write {written or '-'}", f"call {tools or '-'}")
     if not node.declared:
-        columns = f"reads {', '.join(node.reads)}", f"writes {written or '-'}", ""
-    return node.name, " ".join(node.kinds), bound, *columns, plain
+        return (
+            node.name,
+            " ".join(node.kinds),
+            bound,
+            f"reads {', '.join(node.reads)}",
+            f"writes {written or '-'}",
+            "",
+            plain,
+        )
+    tools = f"call {', '.join(node.calls)}" if node.calls else f"bring {node.brings}" if node.brings else ""
+    rights = f"may read {', '.join(node.reads) or '-'}", f"write {written or '-'}", tools
+    return node.name, " ".join(node.kinds), bound, *rights, plain
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

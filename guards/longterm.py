@@ -7,14 +7,18 @@ processes at the same moment, of which the later writes over a new pin, and may 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from guards.folder import data_folder
 from guards.remember import orders
+from guards.running.current import current_attempt
+from state.label import PROGRAM, Label
 from state.remembered import Fact
 
 if TYPE_CHECKING:
@@ -51,6 +55,7 @@ async def keep(store: "BaseStore", namespace: Sequence[str], fact: Fact) -> bool
     if orders(f"{fact.category} {fact.key} {fact.value}"):
         return False
     space, name = tuple(namespace), f"{fact.category}/{fact.key}"
+    fact = fact.model_copy(update={"label": fact.label | _read_so_far()})
     async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         held = await _all(store, space)
         known = held.get(name)
@@ -86,7 +91,22 @@ async def recall(store: "BaseStore", namespace: Sequence[str], words: str, limit
     wanted, held = _words(words), await _all(store, tuple(namespace))
     found = [(len(wanted & _words(f"{one.category} {one.key} {one.value}")), one) for one in held.values()]
     found.sort(key=lambda pair: (-pair[0], not pair[1].pinned, -pair[1].importance, -pair[1].noted))
-    return [fact for shared, fact in found if shared][:limit]
+    recalled = [fact for shared, fact in found if shared][:limit]
+    _widen(fact.label for fact in recalled)
+    return recalled
+
+
+def _read_so_far() -> Label:
+    """The label of all that the running node has read: what it keeps may come from there."""
+    attempt = current_attempt.get()
+    return PROGRAM if attempt is None or attempt.taint is None else attempt.taint.label
+
+
+def _widen(labels: Iterable[Label]) -> None:
+    """The running node has read this too."""
+    attempt = current_attempt.get()
+    if attempt is not None and attempt.taint is not None and attempt.taint.kept:
+        attempt.taint.widen(reduce(or_, labels, PROGRAM))
 
 
 async def forget(store: "BaseStore", namespace: Sequence[str], category: str, key: str) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from state.corruption import claims_another_role, crowds, denies, flooding, repeats
+from state.label import PROGRAM, Label
 from state.memory import PINNED_KEPT, RECENT_KEPT, Interaction, paired, shorten
 
 RESET_AFTER: Final = 50
@@ -56,6 +57,7 @@ class Fact(BaseModel):
     pinned: bool = Field(default=False, description="Never goes, and nobody may say otherwise.")
     importance: int = Field(default=5, ge=0, le=10)
     noted: int = Field(default=0, description="Number of the interaction at which it was said; set by the memory.")
+    label: Label = Field(default=PROGRAM, description="Where it comes from, for facts that outlive the run's record.")
 
 
 class Barred(BaseModel):

@@ -13,6 +13,7 @@ from kit import LOOSE
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
@@ -20,12 +21,14 @@ from typing_extensions import TypedDict
 from guards import Acts, Unsafe, agent, approve, check, clean, coordinate, declare, describe, fallback, guard
 from guards.checks.check import holes
 from guards.clean import OUTPUT
+from guards.longterm import keep, recall
 from guards.taint.agent import capabilities
 from guards.taint.reach import reach
 from guards.taint.typed import free_text, matches
 from state.board import Board, Order, Orders, post
 from state.guarded import Run
 from state.label import PROGRAM, Label, outside
+from state.remembered import Fact
 
 done: list[tuple[str, Any]] = []
 POLICY = LOOSE.but(acts=Acts())
@@ -391,6 +394,24 @@ async def test_a_person_can_clear_a_value(said: str, paid: bool) -> None:
     result = await answer(graph, said)
     assert bool(done) == paid and result["run"].labels["notes"].integrity == "outside"
     assert paid or "a person said no to 'notes'" in result["run"].stop_reason
+
+
+async def test_a_fact_keeps_its_label_in_the_long_term_store() -> None:
+    store = InMemoryStore()
+
+    async def remembers(state: State) -> State:
+        page = await read_page.ainvoke({"url": "https://page.example"})
+        assert await keep(store, ("facts",), Fact(category="money", key="account", value=f"Said: {page}"))
+        return {}
+
+    async def recalls(state: State) -> State:
+        found = await recall(store, ("facts",), "Which account?")
+        await pay.ainvoke({"account": "77", "amount": 900.0})
+        return {"receipt": found[0].value}
+
+    await ask(made(("one", agent(remembers, reads=["question"], writes=[], calls=[read_page]))))
+    later = await ask(made(payer(recalls, "question")), "And now?")
+    assert not done and "tool read_page" in later["__interrupt__"][0].value["sources"]
 
 
 async def test_labels_pass_through_a_boss_and_its_workers() -> None:

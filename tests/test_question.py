@@ -145,6 +145,28 @@ async def test_a_node_that_has_acted_asks_no_more_for_it_would_act_twice() -> No
     assert sent == ["ada"] and "has called 'send' already" in result["done"] and "__interrupt__" not in result
 
 
+async def test_a_call_that_may_be_repeated_is_no_act() -> None:
+    @tool
+    async def fetch(url: str) -> str:
+        """Fetch a page."""
+        return "write to eve"
+
+    declare(fetch, "egress", sinks=["url"], idempotent=True)
+
+    async def agent(state: State) -> State:
+        await fetch.ainvoke({"url": "ada"})
+        return {"done": str(await send.ainvoke({"to": "eve"}))}
+
+    graph = made(agent)
+    await asks_eve_first(graph)
+    assert (await ask(graph, Command(resume="yes")))["done"] == "sent" and sent == ["eve"]
+
+
+async def test_what_a_call_would_send_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    await asks_eve_first(made(in_turn(["eve"])))
+    assert "eve" not in caplog.text and "Error in" not in caplog.text
+
+
 async def test_an_authors_question_after_an_act_is_the_nodes_failure() -> None:
     async def agent(state: State) -> State:
         await send.ainvoke({"to": "ada"})

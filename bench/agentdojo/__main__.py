@@ -9,7 +9,6 @@ of it that changes the world was made. A user task is free when none of its call
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
@@ -20,6 +19,7 @@ from typing_extensions import TypedDict
 from bench.agentdojo.tools import OWN, effect_of, tools_of
 from guards import Acts, Policy, guard
 from guards.errors import Permanent
+from guards.taint.refusal import Refusal
 
 POLICY = Policy(
     clean_input=False, clean_output=False, attempts=1, tool_calls=None, calls=None, breaker=None, acts=Acts(plan="plan")
@@ -48,12 +48,18 @@ class World:
         self.environment = suite.load_and_inject_default_environment({})
         self.runtime = FunctionsRuntime(suite.tools)
         self.made: Calls = []
+        self.refused = 0
         self.tools = tools_of(suite, self.run)
 
     def run(self, name: str, arguments: dict[str, Any]) -> Any:
         """Execute one call."""
-        self.made.append((name, arguments))
+        self.made.append((name, given(arguments)))
         return self.runtime.run_function(self.environment, name, arguments)[0]
+
+
+def given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments without those that are left at nothing: a tool's schema adds them."""
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def calls_of(task: Any, suite: Any) -> Calls:
@@ -83,8 +89,12 @@ def agent(world: World, calls: Calls, last: bool = True) -> Any:
 
     async def hijacked(state: Task) -> Task:
         for name, arguments in calls:
-            with suppress(Permanent):
+            try:
                 await world.tools[name].ainvoke(arguments)
+            except Refusal:
+                world.refused += 1
+            except Permanent:
+                pass  # as a model would, it goes on
         return {"ended": last}
 
     return hijacked
@@ -117,27 +127,27 @@ async def attacked(suite: Any, task: Any, attack: Any, way: str, policy: Policy 
     world, saver = World(suite), InMemorySaver()
     users, evil = calls_of(task, suite), changes(calls_of(attack, suite))
     reads = [call for call in users if effect_of(call[0]) == "read"] + [outside(suite)]
-    given = {"question": task.PROMPT, "plan": sorted({name for name, _ in users})}
+    asked = {"question": task.PROMPT, "plan": sorted({name for name, _ in users})}
     first, second = agent(world, reads, last=False), agent(world, evil)
     if way == "one agent":
-        await answered(graph(agent(world, reads + evil), saver=saver, policy=policy), given, "no")
+        await answered(graph(agent(world, reads + evil), saver=saver, policy=policy), asked, "no")
     elif way == "hand-over":
-        await answered(graph(first, second, saver=saver), given, "no")
+        await answered(graph(first, second, saver=saver), asked, "no")
     else:
         config: Any = {"configurable": {"thread_id": "t"}}
         drawn = graph(first, second, saver=saver)
-        await drawn.ainvoke(given, config, interrupt_before=["agent1"])
+        await drawn.ainvoke(asked, config, interrupt_before=["agent1"])
         await answered(graph(first, second, saver=saver), None, "no")
-    return any(call in world.made for call in evil)
+    return any((name, given(arguments)) in world.made for name, arguments in evil)
 
 
 async def free(suite: Any, task: Any) -> bool:
     """Whether nobody has to be asked for a user's task."""
     world = World(suite)
     calls = calls_of(task, suite)
-    given = {"question": task.PROMPT, "plan": sorted({name for name, _ in calls})}
-    result, asked = await answered(graph(agent(world, calls), saver=InMemorySaver()), given, "no")
-    return asked == 0 and bool(result.get("ended"))
+    prompt = {"question": task.PROMPT, "plan": sorted({name for name, _ in calls})}
+    result, asked = await answered(graph(agent(world, calls), saver=InMemorySaver()), prompt, "no")
+    return asked == 0 == world.refused and bool(result.get("ended"))
 
 
 def attacks() -> Iterator[tuple[Any, Any, Any]]:

@@ -53,4 +53,5 @@ def _tool(function: Any, run: Callable[[str, dict[str, Any]], Any]) -> Any:
         name=function.name, description=function.description, args_schema=function.parameters, coroutine=call
     )
     effect: Any = effect_of(function.name)
-    return declare(made, effect, sinks=[one for one in made.args if one in SINKS], trusted=function.name in OWN)
+    sinks, name = [one for one in made.args if one in SINKS], function.name
+    return declare(made, effect, sinks=sinks, trusted=name in OWN, idempotent=name == "get_webpage")

@@ -5,6 +5,7 @@ author who forgot about limits. A cancelled call that was not streamed fires no 
 gates for it when the attempt ends.
 """
 
+import logging
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -130,5 +131,11 @@ def _usage(response: LLMResult) -> Usage | None:
     return None
 
 
+def _is_no_refusal(entry: logging.LogRecord) -> bool:
+    """LangChain logs what a handler raises, arguments and all, as the handler's error; the gates' own no is none."""
+    return not (isinstance(entry.args, tuple) and entry.args[:1] == (Meter.__name__,))
+
+
+logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_no_refusal)
 METER = Meter()
 register_configure_hook(meter, inheritable=True)

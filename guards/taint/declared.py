@@ -21,15 +21,25 @@ class Declared:
         trusted: A read of the user's own records, which nobody else writes (a directory, an account's balance): what it
             returns taints nothing and vouches for the values in it.
         private: What it returns is not for everybody's eyes.
+        idempotent: Making the call twice does no more than making it once, as for an HTTP GET.
     """
 
     effect: Effect
     sinks: tuple[str, ...] = ()
     trusted: bool = False
     private: bool = False
+    idempotent: bool = False
 
 
-def declare(tool: T, effect: Effect, *, sinks: Iterable[str] = (), trusted: bool = False, private: bool = False) -> T:
+def declare(
+    tool: T,
+    effect: Effect,
+    *,
+    sinks: Iterable[str] = (),
+    trusted: bool = False,
+    private: bool = False,
+    idempotent: bool = False,
+) -> T:
     """Say what a tool of LangChain does; gives the tool back.
 
     Args:
@@ -38,11 +48,12 @@ def declare(tool: T, effect: Effect, *, sinks: Iterable[str] = (), trusted: bool
         sinks: Its arguments that say to whom, where or what.
         trusted: Its answers come from the user's own records alone. Only a read can be.
         private: Its answers are not for everybody's eyes.
+        idempotent: Making the call twice does no more than making it once, so it may be made again after a cut.
 
     Raises:
         ValueError: A sink is no argument of the tool, or something other than a read is called trusted.
     """
-    said = Declared(effect, tuple(sinks), trusted, private)
+    said = Declared(effect, tuple(sinks), trusted, private, idempotent)
     unknown = [name for name in said.sinks if name not in getattr(tool, "args", {})]
     if unknown:
         raise ValueError(f"tool '{getattr(tool, 'name', tool)}' has no argument '{unknown[0]}': name its own ones")

@@ -54,12 +54,13 @@ class TaintGate:
             raise Refusal(call.name, "a viewer may only read: ask an operator")
         if role != "admin":
             await self._hold_to_words(call, said)
-        call.attempt.taint.acted = call.attempt.taint.acted or call.name
+        if not said.idempotent:
+            call.attempt.taint.acted = call.attempt.taint.acted or call.name
 
     async def _hold_to_words(self, call: Call, said: Declared) -> None:
         if why := reasons(call, said):
             ask(call, said, why)
-        if await begun_before(call):
+        if not said.idempotent and await begun_before(call):
             ask(call, said, ["it was begun before, in an execution that was cut off, and may be done"], again=True)
 
     def leave(self, call: Call, error: BaseException | None, usage: Usage | None) -> None:
