@@ -7,9 +7,11 @@ from weakref import WeakKeyDictionary
 from langgraph.graph.state import CompiledStateGraph
 
 from guards.errors import Unsafe
+from guards.logs import hide_in_logs
 from guards.policy import Policy
+from guards.running.streams import hide_in_streams
 from guards.running.tracing import trace_quietly
-from guards.running.wiring import keep_types, reap_at_the_end, run_under_guard, show_run, show_subgraph, stamp_input
+from guards.running.wiring import keep, reap_at_the_end, run_under_guard, show_run, show_subgraph, stamp_input
 from guards.running.wrap import Builder, Wrapping
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
@@ -78,10 +80,11 @@ def _compile(builder: Builder, policy: Policy, name: str, own: Mapping[str, Poli
     stamp_input(compiled, wrapping.begin)
     show_run(compiled)
     reap_at_the_end(compiled)
-    keep_types(compiled)
+    keep(compiled, hide_in_streams)
     for node, spec in builder.nodes.items():
         show_subgraph(compiled, node, spec.runnable)
         run_under_guard(compiled, node, wrapping.nodes[node])
     _guarded[wrapped] = (builder, policy, own)
     trace_quietly()
+    hide_in_logs()
     return compiled

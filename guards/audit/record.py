@@ -17,6 +17,7 @@ from guards.folder import data_folder
 from guards.running.current import current_attempt
 from guards.stores import Decide, Rows
 from guards.stores.chosen import store
+from guards.text.sweep import hidden
 
 Decision = Literal["allowed", "refused", "asked", "approved", "denied", "redacted", "withheld", "flagged"]
 
@@ -71,7 +72,7 @@ def _noting(facts: dict[str, Any], text: str | None) -> Decide:
 
     def decide(rows: Rows) -> Rows:
         said = {} if text is None else {"text": hash_of_text(text, log_key())}
-        return appending({**facts, **said}, log_key)(rows)
+        return appending(hidden({**facts, **said}), log_key)(rows)
 
     return decide
 

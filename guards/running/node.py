@@ -60,7 +60,8 @@ from guards.running.wiring import (
     write_run,
 )
 from guards.taint.agent import check_written, shown
-from guards.taint.gate import CLEAR, Taint, beginning
+from guards.taint.gate import CLEAR, Taint, around, beginning
+from guards.text.sweep import hidden
 from state.guarded import Ceiling, Missing, Run, Spent, Status, join
 from state.label import PROGRAM, Label
 from state.remembered import Remembered
@@ -286,7 +287,7 @@ class _Task:
         acted = taint.acted if taint.kept else ""
         if isinstance(error, GraphInterrupt):
             asks_late = Permanent(f"it waits for a person and has called '{acted}' already: ask before it acts")
-            return asks_late if acted else paused_or_lost(error, self.config)
+            return asks_late if acted else paused_or_lost(GraphInterrupt(hidden(error.args[0])), self.config)
         if acted and is_transient(error):
             return Permanent(f"{line(error)}; it has called '{acted}', so it is not tried again")
         return error
@@ -298,12 +299,10 @@ class _Task:
 
     def _taint(self) -> Taint:
         """Where the texts of this node come from, as far as is known when it begins."""
-        above = current_attempt.get()
-        around = CLEAR if above is None or above.taint is None else above.taint
         if not self.plan.labelled:
-            return around
+            return around()
         known = f"{self.run.vouched} {self.scope.taint[1]}".strip()
-        return beginning(self.plan.policy.acts, self._read, self._read_label(), known, around)
+        return beginning(self.plan.policy.acts, self._read, self._read_label(), known, around())
 
     def _read_label(self) -> Label:
         """Of what the node is shown: of its keys, where it says which; of all that the run has read, where it does not.
@@ -353,6 +352,7 @@ class _Task:
 
     def _adopt(self, result: Any) -> Any:
         """Check a result, cut what it sends at the cap, and take over what it says about the run."""
+        result = hidden(result)
         check_update(result, self.plan.targets, self._above, self.plan.reducers, self._read)
         if self.plan.fields:
             check_fields(self.plan.fields, written(result), self._merged)
@@ -415,9 +415,9 @@ class _Task:
             ceiling=self.ceiling,
             paused=self.paused,
             degraded=self.degraded,
-            missing=tuple(self.missing),
-            stop=self.stop,
-            refusal=self.refusal,
+            missing=hidden(tuple(self.missing)) if self.missing else (),
+            stop=hidden(self.stop),
+            refusal=hidden(self.refusal),
             taint=self.taint.label,
             labels=self.labels,
             vouched=self.taint.vouched,

@@ -23,6 +23,7 @@ from guards.running.scope import enter, idle
 from guards.running.width import narrowed
 from guards.running.wiring import (
     paused_or_lost,
+    read_key,
     read_run,
     role_of,
     step_of,
@@ -31,6 +32,8 @@ from guards.running.wiring import (
     thread_of,
     write_run,
 )
+from guards.taint.gate import around, beginning
+from guards.text.sweep import hidden
 from state.guarded import Missing, Progress, Run
 
 LONGEST = 300
@@ -79,7 +82,7 @@ class GuardedRoute:
             steps = self._steps_down(run, config)
             route = self._bounded(await self._asked(state, config, run), state, run, config, steps)
             self._check(route)
-            return route
+            return hidden(route)
         except GraphBubbleUp:
             raise
         except Exception as error:
@@ -89,7 +92,7 @@ class GuardedRoute:
     def _why(self, error: Exception) -> str:
         if isinstance(error, Stopped):
             return error.reason
-        text = str(error) if isinstance(error, Interlock) else type(error).__name__
+        text = hidden(str(error)) if isinstance(error, Interlock) else type(error).__name__
         return f"the router after '{self.plan.source}' failed: {text}"
 
     async def _asked(self, state: Any, config: RunnableConfig, run: Run) -> Any:
@@ -97,13 +100,19 @@ class GuardedRoute:
             return await contained(_answer(self.plan.word, state))
         scope = enter(run, thread_of(config)[0], self.plan.policy, tenant_of(config), role_of(config))
         place, limits = step_of(config)[1], self.plan.policy.per_attempt
-        attempt = Attempt(scope, self._seconds(run), METER, node=self.plan.source, place=place, limits=limits)
+        read = run.taint | scope.taint[0]
+        taint = beginning(self.plan.policy.acts, lambda key: read_key(config, key), read, run.vouched, around())
+        attempt = Attempt(
+            scope, self._seconds(run), METER, node=self.plan.source, place=place, limits=limits, taint=taint
+        )
         try:
             return await attempt.run(self.plan.path.ainvoke(state, config), copy_context(), stoppable=True)
         except GraphInterrupt as error:
-            raise paused_or_lost(error, config) from None
+            raise paused_or_lost(GraphInterrupt(hidden(error.args[0])), config) from None
         finally:
             leave_open_calls(attempt)
+            if taint.label != read:
+                write_run(config, Run(taint=taint.label))
             if attempt.spent is not NOTHING:
                 write_run(config, Run(spent=attempt.spent))
 

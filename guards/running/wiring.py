@@ -137,22 +137,23 @@ def show_subgraph(compiled: CompiledStateGraph[Any, Any, Any, Any], node: str, i
         compiled.nodes[node].subgraphs = [inner]
 
 
-def keep_types(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> None:
-    """Let copies of a graph, as servers make them, know which types its checkpoints may hold.
+def keep(compiled: CompiledStateGraph[Any, Any, Any, Any], equip: Callable[[Any], None]) -> None:
+    """Equip a graph and every copy of it, as servers make them; copies keep the types that checkpoints may hold.
 
-    LangGraph's own copies forget them, so that in strict mode (LANGGRAPH_STRICT_MSGPACK) a record comes back as a dict.
+    LangGraph's own copies forget those, so that in strict mode (LANGGRAPH_STRICT_MSGPACK) a record comes back as a
+    dict.
     """
     types, plain = compiled._serde_allowlist, compiled.copy
-    if types is None:
-        return
 
     def copy(update: dict[str, Any] | None = None) -> CompiledStateGraph[Any, Any, Any, Any]:
         copied = plain(update)
-        copied._serde_allowlist = types
-        keep_types(copied)
+        if types is not None:
+            copied._serde_allowlist = types
+        keep(copied, equip)
         return copied
 
     compiled.copy = copy  # type: ignore[method-assign]
+    equip(compiled)
 
 
 class GuardedSteps(RunnableSeq):

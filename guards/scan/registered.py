@@ -11,6 +11,7 @@ import json
 import os
 import re
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
@@ -114,6 +115,7 @@ class Finder:
     def __init__(self, secrets: Iterable[str]) -> None:
         spelled = {spelling.lower(): name for one in secrets for name, spelling in forms(one).items()}
         self.names = list(spelled.values())
+        self._spellings, self._spellings_apart = sorted(spelled), list[str]()
         self.longest = 2 * max(map(len, spelled), default=0)
         self._search: Any = None
         self._packed: Any = None
@@ -128,24 +130,26 @@ class Finder:
                 for one in secrets
                 if len(packed := one.lower().translate(_DROPPED)) >= LENGTHS.start
             }
+            self._spellings_apart = sorted(bare)
             self._packed = AhoCorasick(list(bare), matchkind=MatchKind.LeftmostLongest) if bare else None
 
     def spans(self, text: str) -> Iterator[Span]:
         """Where a secret stands, whatever its case and whatever holds its characters apart."""
         if self._search is None:
             return
-        lower = text.lower() if len(text.lower()) == len(text) else "".join(c.lower()[:1] or c for c in text)
+        lower = _lowered(text)
         whole = [(start, end, number) for number, start, end in self._search.find_matches_as_indexes(lower)]
         yield from ((start, end, f"registered secret ({self.names[number]})") for start, end, number in whole)
         known = {start for start, *_ in whole}
         yield from (span for span in self._apart(lower) if span[0] not in known)
 
     def _apart(self, lower: str) -> Iterator[Span]:
-        places = [at for at, c in enumerate(lower) if c not in _SET]
-        if self._packed is None or len(places) == len(lower):
+        if self._packed is None:
             return
-        bare = "".join([lower[at] for at in places])
-        for _, start, end in self._packed.find_matches_as_indexes(bare):
+        bare = _bare(lower)
+        found = self._packed.find_matches_as_indexes(bare) if len(bare) < len(lower) else []
+        places = [at for at, c in enumerate(lower) if c not in _SET] if found else []
+        for _, start, end in found:
             first, last = places[start], places[end - 1] + 1
             if last - first > end - start:
                 yield first, last, "registered secret (letters apart)"
@@ -153,6 +157,46 @@ class Finder:
     def redact(self, text: str) -> str:
         """The text without them."""
         return without(text, [(start, end) for start, end, _ in self.spans(text)], REMOVED)
+
+    def hide(self, text: str) -> str:
+        """The text without them and as long as it was, so that places in it stay true; the same when it has none."""
+        for start, end, _ in self.spans(text):
+            text = f"{text[:start]}{REMOVED.ljust(end - start, '*')[: end - start]}{text[end:]}"
+        return text
+
+    def begins_at(self, text: str) -> int:
+        """Where the longest ending of a text begins that may be the beginning of a secret; its length if none does."""
+        tail = _lowered(text[-self.longest :]) if self.longest else ""
+        held, apart = _beginning(tail, self._spellings), _beginning(_bare(tail), self._spellings_apart)
+        while len(_bare(tail[len(tail) - held :])) < apart:
+            held += 1
+        return len(text) - held
+
+
+def _beginning(text: str, spellings: list[str]) -> int:
+    """How many characters at the end of a text some spelling begins with, but does not end with."""
+    longest = max(map(len, spellings), default=1) - 1
+    for size in range(min(len(text), longest), 0, -1):
+        ending = text[-size:]
+        place = bisect_right(spellings, ending)  # behind the ending itself
+        if place < len(spellings) and spellings[place].startswith(ending):
+            return size
+    return 0
+
+
+def _lowered(text: str) -> str:
+    """In lower case, as long as it was."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(c.lower()[:1] or c for c in text)
+
+
+def _bare(text: str) -> str:
+    """The text without what may hold characters apart; `translate` is fast for ASCII alone."""
+    if text.isascii():
+        return text.translate(_DROPPED)
+    for c in _APART:
+        text = text.replace(c, "")
+    return text
 
 
 _SET: Final = frozenset(_APART)

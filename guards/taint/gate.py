@@ -15,12 +15,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from guards.calls.calls import Call, Usage
+from guards.running.current import current_attempt
 from guards.taint.acts import Acts, Role, narrower
 from guards.taint.declared import Declared
 from guards.taint.once import begun_before
 from guards.taint.question import ask
 from guards.taint.refusal import Refusal
 from guards.taint.words import LONGEST, folded, strange_sinks, strangers
+from guards.text.sweep import hidden
 from state.label import PROGRAM, Label, outside
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class TaintGate:
         if call.kind != "tool":
             return
         check_may_call(call)
+        check_no_secret(call)
         held = [link.scope for link in call.attempt.chain() if link.scope.policy.acts is not None]
         if not held:
             return
@@ -111,6 +114,17 @@ def check_may_call(call: Call) -> None:
             raise Refusal(call.name, f"agent '{link.node}' may not call it: agent(..., calls=[..., {call.name}])")
 
 
+def check_no_secret(call: Call) -> None:
+    """No tool is told a secret of this process: where it would go from there nobody sees.
+
+    Raises:
+        Refusal: An argument holds one, in any spelling.
+    """
+    for name, value in call.arguments.items():
+        if hidden(value) is not value:
+            raise Refusal(call.name, f"its argument '{name}' holds a registered secret")
+
+
 class Taint:
     """What an attempt knows of where its texts come from. It only ever widens; safe with several threads.
 
@@ -153,6 +167,12 @@ class Taint:
 CLEAR: Final = Taint(PROGRAM, "", "", None, kept=False)
 OWN: Final = PROGRAM.model_copy(update={"confidentiality": "private"})
 """What the user's own private records say."""
+
+
+def around() -> Taint:
+    """Of the enclosing agent; clear when there is none."""
+    above = current_attempt.get()
+    return CLEAR if above is None or above.taint is None else above.taint
 
 
 def beginning(acts: Acts | None, read: Any, label: Label, vouched: str, above: Taint) -> Taint:

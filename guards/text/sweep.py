@@ -9,11 +9,12 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from langgraph.types import Send
 from pydantic import BaseModel
 
 from guards.errors import Refused
 from guards.scan.injection import scan_input
-from guards.scan.registered import finder
+from guards.scan.registered import Finder, finder
 from guards.scan.unseen import seen
 from guards.text.patterns import redact
 from guards.text.records import HARMLESS, blank, fields, read, rebuilt
@@ -26,6 +27,10 @@ TOO_MUCH: Final = "it holds too much or is nested too deep"
 
 QUOTE: Final = frozenset({"text", "source_id", "start", "end"})
 """The fields of a verbatim quote, whose text is exact or absent."""
+
+MOST_HIDDEN_IN: Final = 1_000_000
+DEEPEST_HIDDEN_IN: Final = 50
+"""Values, and levels of nesting, of one update in which secrets are looked for."""
 
 REPEATED: Final = 300
 """Characters of a text that may well come again, like an id or a title."""
@@ -233,6 +238,39 @@ class Wash(_Sweep):
     def _note(self, what: str, reason: str, optional: bool) -> None:
         if len(self.lost) < 100:
             self.lost.append(Missing(what=what, status="refused", reason=reason, optional=optional))
+
+
+class Hide(_Sweep):
+    """Inside: this process's own secrets are hidden, all else stays as it is, of whatever type and depth.
+
+    Args:
+        own: Looks for them.
+    """
+
+    def __init__(self, own: Finder) -> None:
+        super().__init__(0, MOST_HIDDEN_IN, DEEPEST_HIDDEN_IN)
+        self.own, self.most = own, MOST_HIDDEN_IN
+
+    def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
+        """The value without them; a payload for a node is looked into."""
+        if isinstance(value, Send):
+            shown = super().value(value.arg, name, depth)
+            return value if shown is value.arg else Send(value.node, shown)
+        return super().value(value, name, depth)
+
+    def text(self, text: str, name: str) -> str:
+        """The string without them, as long as it was."""
+        return self.own.hide(text)
+
+    def beyond(self, value: Any, name: str, why: str) -> Any:
+        """What is no text of anybody's, or too much to look through."""
+        return value
+
+
+def hidden(value: Any) -> Any:
+    """A value without the secrets that this process knows; the same object when there are none in it."""
+    own = finder()
+    return Hide(own).value(value) if own.longest else value
 
 
 def _is_quote(item: Any) -> bool:
