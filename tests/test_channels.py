@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 from guards import declare, guard
 from guards.errors import Permanent
 from guards.running.streams import Chunks
-from guards.scan.registered import Finder, finder, forms
+from guards.scan.registered import Finder, finder, forms, register
 
 SECRET = "zq7Kd0-Xv93mPl_tR5"
 POLICY = LOOSE.but(dollars=None)
@@ -247,6 +247,19 @@ async def test_no_tool_is_told_a_secret() -> None:
     assert told and leaks(told.pop())
     result = await guard(bare(agent), POLICY).ainvoke({"question": "q"})
     assert not told and "holds a registered secret" in result["run"].stop_reason
+
+
+def test_a_variable_that_leads_somewhere_is_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.setenv("CLOUD_CREDENTIALS", str(tmp_path))
+    monkeypatch.setenv("CLOUD_SECRET", f"/{SECRET}")
+    assert finder().hide(f"{tmp_path} /{SECRET}") == f"{tmp_path} [secret removed]***"
+
+
+def test_what_is_registered_later_is_known_at_once() -> None:
+    assert finder().hide("tt-4471-Later") == "tt-4471-Later"
+    register("tt-4471-Later")
+    assert "4471" not in finder().hide("tt-4471-Later")
 
 
 async def test_no_audit_entry_and_no_book_holds_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

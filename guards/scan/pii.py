@@ -15,6 +15,10 @@ SEPARATORS: Final = " .\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2015/_-
 _DIGITS: Final = re.compile(rf"(?<![\w.,+])(?<!\d-)\d(?:[{re.escape(SEPARATORS)}]{{0,2}}\d){{11,29}}(?!\w)(?![.,]\d)")
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
 _SSN: Final = re.compile(r"(?<![\d-])\d{3}(?:-?\d{2}-?| \d{2} )\d{4}(?![\d-])(?!\.\d)")
+_SSN_SHAPE: Final = re.compile(r"\d{3}[- ]?\d{2}[- ]?\d{4}")
+_LETTER_DIGITS: Final = re.compile(r"\d\d[ -]?[A-Za-z0-9]{2}")
+"""What a text without the numbers above lacks: begun with a digit, they are looked for far faster than those."""
+
 _SSN_NEAR: Final = re.compile(r"(?i)ssn|social|security|itin|tax")
 _V4: Final = re.compile(r"(?<![\w.])(?<!v\.)\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
 _V6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
@@ -104,6 +108,8 @@ def ibans(text: str) -> Iterator[Span]:
     """Account numbers, by mod 97 (ISO 13616)."""
     from stdnum import iban
 
+    if not any(text[at.start() - 1 : at.start()].isalpha() for at in _LETTER_DIGITS.finditer(text)):
+        return
     for found in _IBAN.finditer(text):
         start, end = found.span()
         while end - start >= 15:
@@ -131,6 +137,8 @@ def ssns(text: str) -> Iterator[Span]:
     """Social security numbers of the US, by the areas and groups that are given out."""
     from stdnum.us import ssn
 
+    if not _SSN_SHAPE.search(text):
+        return
     for found in _SSN.finditer(text):
         near = _SSN_NEAR.search(text[max(0, found.start() - NEAR) : found.start()]) is not None
         digits = re.sub(r"\D", "", found[0])

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -29,7 +29,7 @@ REMOVED: Final = "[secret removed]"
 
 _lock = threading.Lock()
 _told: set[str] = set()
-_built: tuple[frozenset[str], "Finder"] | None = None
+_built: tuple[Mapping[Any, Any], int, "Finder"] | None = None
 
 
 def register(*secrets: str) -> None:
@@ -51,19 +51,27 @@ def register(*secrets: str) -> None:
 
 
 def known() -> frozenset[str]:
-    """The secrets of this process."""
-    named = (os.environ[name] for name in list(os.environ) if NAMES.search(name))
+    """The secrets of this process; a variable that leads to a file or a folder holds none."""
+    named = (value for name, value in list(os.environ.items()) if NAMES.search(name) and not _is_path(value))
     return frozenset(value for value in (*named, *_told) if len(value) in LENGTHS)
 
 
+def _is_path(value: str) -> bool:
+    return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117 - nothing a path can do fails here
+
+
 def finder() -> "Finder":
-    """Looks for the secrets that are known now."""
+    """Looks for the secrets that are known now; asked for each text, so it looks at names when something changed."""
     global _built
-    secrets = known()
-    built = _built
-    if built is None or built[0] != secrets:
-        built = _built = secrets, Finder(secrets)
-    return built[1]
+    built, variables, told = _built, _variables(), len(_told)
+    if built is None or built[0] != variables or built[1] != told:
+        built = _built = dict(variables), told, Finder(known())
+    return built[2]
+
+
+def _variables() -> Mapping[Any, Any]:
+    """The environment as it is stored: to decode it takes longer than most searches."""
+    return getattr(os.environ, "_data", None) or dict(os.environ)
 
 
 def forms(secret: str) -> dict[str, str]:
@@ -140,8 +148,8 @@ class Finder:
         lower = _lowered(text)
         whole = [(start, end, number) for number, start, end in self._search.find_matches_as_indexes(lower)]
         yield from ((start, end, f"registered secret ({self.names[number]})") for start, end, number in whole)
-        known = {start for start, *_ in whole}
-        yield from (span for span in self._apart(lower) if span[0] not in known)
+        apart = list(self._apart(lower))
+        yield from (one for one in apart if not any(one[0] < end and start < one[1] for start, end, _ in whole))
 
     def _apart(self, lower: str) -> Iterator[Span]:
         if self._packed is None:
@@ -161,7 +169,7 @@ class Finder:
     def hide(self, text: str) -> str:
         """The text without them and as long as it was, so that places in it stay true; the same when it has none."""
         for start, end, _ in self.spans(text):
-            text = f"{text[:start]}{REMOVED.ljust(end - start, '*')[: end - start]}{text[end:]}"
+            text = f"{text[:start]}{as_long(REMOVED, end - start)}{text[end:]}"
         return text
 
     def begins_at(self, text: str) -> int:
@@ -201,6 +209,11 @@ def _bare(text: str) -> str:
 
 _SET: Final = frozenset(_APART)
 _DROPPED: Final = dict.fromkeys(map(ord, _APART))
+
+
+def as_long(mark: str, length: int) -> str:
+    """A mark of this length; stars where it is too long for that."""
+    return mark.ljust(length, "*") if len(mark) <= length else "*" * length
 
 
 def without(text: str, spans: Iterable[tuple[int, int]], mark: str) -> str:

@@ -6,7 +6,7 @@ everything that it scanned. Text is matched whatever its case. Units: characters
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Final
 
@@ -25,7 +25,7 @@ SECRET: Final = "[secret removed]"  # noqa: S105
 _SEPARATOR = "[ .\u00a0\u2009\u202f\u2010-\u2015-]"
 _NOT_INSIDE = r"(?<![\dA-Za-z])(?<!\d[.,])"
 _NOT_ON = r"(?![\dA-Za-z])(?![.,]\d)"
-_FOUR_DIGITS = re.compile(r"\d{4}")
+_LONG_NUMBER = re.compile(rf"\d(?:{_SEPARATOR}?\d){{12}}")
 _DASHED = re.compile(r"\b\d{4}-\d{4}-\d{4}-\d{4}\b")
 _IN_FOURS = re.compile(rf"{_NOT_INSIDE}\d{{4}}(?:{_SEPARATOR}\d{{4}}){{3,}}{_NOT_ON}")
 _AT_ONCE = re.compile(rf"{_NOT_INSIDE}(?:\d{{13,19}}|3\d{{3}}{_SEPARATOR}\d{{6}}{_SEPARATOR}\d{{4,5}}){_NOT_ON}")
@@ -94,7 +94,7 @@ def _removed(text: str, keep: frozenset[str], own: Finder, kinds: list[str]) -> 
 
 def cards(text: str) -> str:
     """Card numbers removed: the guide's dashed form as it stands, other forms when prefix and Luhn sum hold."""
-    if not _FOUR_DIGITS.search(text):
+    if not _LONG_NUMBER.search(text):
         return text
     return _AT_ONCE.sub(_at_once, _IN_FOURS.sub(_in_fours, _DASHED.sub(CARD, text)))
 
@@ -108,6 +108,12 @@ def secrets(text: str) -> str:
     """Values of labels such as `password:` removed."""
     lower = text.lower()
     return _LABELLED.sub(rf"\1{SECRET}", text) if any(label in lower for label in _LABELS) else text
+
+
+def labelled(text: str) -> Iterator[Span]:
+    """Where those values stand."""
+    for found in _LABELLED.finditer(text):
+        yield found.end(1), found.end(), "secret"
 
 
 def keys(text: str) -> str:

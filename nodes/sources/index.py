@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 from guards.folder import data_folder
 from nodes.sources.collecting import Lost, going_on
-from nodes.sources.text import LONG, Document, Hit, about, passages
+from nodes.sources.text import LONG, Document, Hit, about, passages, without_secrets
 from nodes.sources.words import Damaged, Fts5, Words, spoken
 from state.guarded import Status
 
-SCHEMA = 5
+SCHEMA = 6
 INDEXES_KEPT = 100
 BUSY_SECONDS = 0.5
 BUSY_TRIES = 20
@@ -194,7 +194,7 @@ class Index:
         """Read and write in batches, so that nobody waits for a slow file; False when the time was over."""
         batch, size, whole = list[Entry](), 0, True
         for name in names:
-            entry = name, stamps[name], _one(name, read)
+            entry = name, stamps[name], _kept(_one(name, read))
             if not going_on():  # this one may be half read
                 self._write(batch)
                 return False
@@ -212,7 +212,7 @@ class Index:
     def _add_while_wanted(self, documents: Iterable[tuple[str, Read]], stamp: str) -> bool:
         batch, whole = list[Entry](), True
         for name, read in documents:
-            batch.append((name, stamp, read))
+            batch.append((name, stamp, _kept(read)))
             whole = whole and not (isinstance(read, Lost) and read.status == "timed out")
             if len(batch) >= BATCH:
                 self._add(batch)
@@ -359,6 +359,11 @@ def _one(name: str, read: Callable[[str], Document]) -> Read:
         return Lost(f"it cannot be opened ({error.strerror or type(error).__name__}): check its permissions")
     except Exception as error:
         return Lost(f"it cannot be read ({type(error).__name__}): save it again, or in another format")
+
+
+def _kept(read: Read) -> Read:
+    """What of it is written."""
+    return without_secrets(read) if isinstance(read, Document) else read
 
 
 def _length(entry: Entry) -> int:

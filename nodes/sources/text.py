@@ -3,8 +3,9 @@
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from guards.text.masked import masked
 from nodes.text.named import names_in
 
 PASSAGE = 1_200
@@ -65,6 +66,13 @@ class Document:
     def location(self, offset: int) -> str:
         """Where an offset stands: 'line 12', 'page 3'."""
         return self.fixed or f"{self.unit} {max(1, bisect_right(self.marks, offset))}"
+
+
+def without_secrets(document: Document) -> Document:
+    """The document as it may be kept: cards, addresses and secrets masked, every place where it was."""
+    text, title = masked(document.text), masked(document.title)
+    unchanged = text is document.text and title is document.title
+    return document if unchanged else replace(document, text=text, title=title)
 
 
 def line_marks(text: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from guards import detached
+from guards.text.masked import masked
 from nodes.sources.collecting import (
     PASSAGES_PER_QUERY,
     Collecting,
@@ -21,7 +22,7 @@ from nodes.sources.fetch import JSON, PAGE_SECONDS, Page, fetch
 from nodes.sources.html import from_html
 from nodes.sources.pdf import from_pdf
 from nodes.sources.plain import from_text
-from nodes.sources.text import Document, Hit, date_of, passages
+from nodes.sources.text import Document, Hit, date_of, passages, without_secrets
 from nodes.text.common import COMMON
 from nodes.text.tokens import stems
 from state.evidence import Finding, Source
@@ -70,8 +71,8 @@ def _document(page: Page) -> Document:
     parts = urlsplit(page.url)
     title = parts.path.rstrip("/").rpartition("/")[2] or parts.hostname or page.url
     if page.kind == "application/pdf":
-        return from_pdf(page.data, page.url, title)
-    return (from_html if "html" in page.kind else from_text)(_utf8(page), page.url, title)
+        return without_secrets(from_pdf(page.data, page.url, title))
+    return without_secrets((from_html if "html" in page.kind else from_text)(_utf8(page), page.url, title))
 
 
 def _utf8(page: Page) -> bytes:
@@ -140,8 +141,8 @@ def _hits(query: str, results: Sequence[Result], read: Mapping[str, Document | B
 
 def _said(url: str, result: Result, query: str, rank: int) -> list[Finding]:
     """The endpoint's own text of a result."""
-    text = _text(result.get("content")).strip()[:SAID_CHARACTERS]
-    title = " ".join(_text(result.get("title")).split())[:TITLE_CHARACTERS] or url
+    text = masked(_text(result.get("content")).strip()[:SAID_CHARACTERS])
+    title = masked(" ".join(_text(result.get("title")).split())[:TITLE_CHARACTERS]) or url
     date = date_of(_text(result.get("publishedDate")), "")
     hit = Hit(url, title, date, 0, "search result", text, 1 / (rank + 1))
     return [finding("web", hit, url, url, query)] if text else []
