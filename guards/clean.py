@@ -47,6 +47,8 @@ class Cleaning:
         most: Values (strings, numbers, entries) under one key. Input: more is refused. Output: the rest is withheld.
         deepest: Levels of nesting. Input: more is refused. Output: what lies deeper is withheld.
         keep: Output only. Kinds that stay: any of "card", "email", "secret".
+        at_once: Output only. Whether what a node writes under the key is cleaned before the first checkpoint holds it;
+            agents that read the key then see it clean. None: unless it holds messages, whose tool calls would break.
     """
 
     side: Literal["input", "output"]
@@ -56,6 +58,7 @@ class Cleaning:
     most: int = 10_000
     deepest: int = 20
     keep: frozenset[str] = frozenset()
+    at_once: bool | None = None
 
     def but(self, **changes: Any) -> "Cleaning":
         """This cleaning with something changed."""
@@ -141,19 +144,26 @@ def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
         lost: list[Missing] = []
         for key in keys:
             value = read(state, key)
-            wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep)
-            cleaned = await _washed(wash, key, value)
+            cleaned, missing = await washed(rule, key, value)
             if cleaned is not value:
                 update[key] = in_place(key, cleaned)
-            lost += wash.lost
-            if wash.kinds:
-                record("redacted", "output", rules=sorted(wash.kinds))
+            lost += missing
         return {**update, "run": Run(missing=tuple(lost))} if lost else update
 
     node = _marked(clean_output, "output", keys)
+    node.rule = rule
     node.closing = True
     node.withhold = lambda state: _withheld(state, keys)
     return node
+
+
+async def washed(rule: Cleaning, key: str, value: Any) -> tuple[Any, list[Missing]]:
+    """A value for a key as it may leave, and what had to be dropped; what was found goes on record."""
+    wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep)
+    cleaned = await _washed(wash, key, value)
+    if wash.kinds:
+        record("redacted", "output", rules=sorted(wash.kinds))
+    return cleaned, wash.lost
 
 
 def _withheld(state: Any, keys: tuple[str, ...]) -> Update:

@@ -4,23 +4,24 @@ import json
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import LOOSE
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
 from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
-from guards import declare, guard
+from guards import OUTPUT, clean, declare, guard
 from guards.errors import Permanent
 from guards.running.streams import Chunks
 from guards.scan.registered import Finder, finder, forms, register
@@ -151,6 +152,7 @@ async def test_the_arguments_of_a_streamed_tool_call_are_looked_through_too() ->
     assert not leaks(shown) and json.loads(shown)["body"].startswith("[secret")
 
 
+@pytest.mark.filterwarnings("ignore:.*experimental")
 @pytest.mark.parametrize("version", ["v2", "v3"])
 async def test_events_hold_no_secret(version: Any) -> None:
     async def plain(state: State) -> State:
@@ -172,7 +174,7 @@ async def test_the_newer_protocol_shows_all_of_a_text_but_the_secret() -> None:
     finish = {"event": "content-block-finish", "index": 0, "content": {"type": "text", "text": f"It is {SECRET}"}}
     before, end = chunks.parts((finish, {"langgraph_checkpoint_ns": "n:1"}))
     told += before[0]["delta"]["text"]
-    assert told == f"It is [secret removed]** or {SECRET[:6]}" and not leaks(end)
+    assert told == f"It is [secret removed]██ or {SECRET[:6]}" and not leaks(end)
 
 
 async def test_no_checkpoint_holds_a_secret_of_the_input_of_an_update_or_of_a_question(tmp_path: Path) -> None:
@@ -199,8 +201,68 @@ async def test_no_checkpoint_holds_a_secret_of_the_input_of_an_update_or_of_a_qu
         assert leaks(result) is not guarded
 
 
-def kept_in(folder: Path, guarded: bool) -> str:
+def kept_in(folder: Path, guarded: bool | str = "") -> str:
     return "".join(one.read_bytes().decode("latin-1") for one in folder.glob(f"{guarded}*"))
+
+
+PERSONAL = "card 4111-1111-1111-1111, mail ada.lovelace@harbour.example, IBAN DE89370400440532013000"
+PARTS = ("4111-1111", "ada.lovelace@", "DE8937040044")
+
+
+async def test_personal_data_of_sources_are_in_no_checkpoint_and_in_no_index(tmp_path: Path, data_folder: Path) -> None:
+    from graphs.research import graph
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text(f"The Harbour Line was paid for with {PERSONAL}.\nIt opened in May.\n")
+    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "True.sqlite")) as saver:
+        asked: Any = {"question": "How was the Harbour Line paid for?", "docs": [str(tmp_path / "docs")]}
+        config: Any = {"configurable": {"thread_id": "1"}}
+        result = await graph.copy(update={"checkpointer": saver}).ainvoke(asked, config)
+    assert "The Harbour Line was paid for with card \\[card removed" in result["answer"].report
+    kept = kept_in(tmp_path, True) + kept_in(data_folder / "index")
+    assert "Harbour Line was paid" in kept and not any(part in kept for part in PARTS)
+
+
+async def test_what_an_output_cleaner_cleans_is_clean_in_the_first_checkpoint_unless_it_is_told_otherwise(
+    tmp_path: Path,
+) -> None:
+    for at_once in (None, False):
+        graph: Any = StateGraph(State)
+        graph.add_node("agent", says(PERSONAL))
+        graph.add_node("clean_output", clean(OUTPUT.but(at_once=at_once), "answer"))
+        graph.add_edge(START, "agent")
+        graph.add_edge("agent", "clean_output")
+        graph.add_edge("clean_output", END)
+        file = "True" if at_once is None else "False"
+        async with AsyncSqliteSaver.from_conn_string(str(tmp_path / f"{file}.sqlite")) as saver:
+            kept = guard(graph, POLICY).copy(update={"checkpointer": saver})
+            result = await kept.ainvoke({"question": "q"}, {"configurable": {"thread_id": "1"}})
+        assert "4111" not in result["answer"]
+        assert ("4111-1111" in kept_in(tmp_path, at_once is None)) is (at_once is False)
+
+
+async def test_a_conversation_keeps_its_tool_calls_until_the_end() -> None:
+    class Talk(TypedDict, total=False):
+        messages: Annotated[list[AnyMessage], add_messages]
+
+    seen: list[str] = []
+
+    async def asks(state: Talk) -> Any:
+        return {"messages": [AIMessage("Writing to ada@harbour.example")]}
+
+    async def reads(state: Talk) -> Any:
+        seen.append(str(state["messages"][-1].content))
+        return {}
+
+    graph: Any = StateGraph(Talk)
+    for name, node in (("asks", asks), ("reads", reads), ("clean_output", clean(OUTPUT, "messages"))):
+        graph.add_node(name, node)
+    for one, other in zip(
+        (START, "asks", "reads", "clean_output"), ("asks", "reads", "clean_output", END), strict=True
+    ):
+        graph.add_edge(one, other)
+    result = await guard(graph, POLICY).ainvoke({"messages": [("user", "Write to Ada")]})
+    assert seen == ["Writing to ada@harbour.example"] and "ada@" not in str(result["messages"])
 
 
 async def test_no_error_holds_a_secret(tmp_path: Path) -> None:
@@ -253,7 +315,7 @@ def test_a_variable_that_leads_somewhere_is_no_secret(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PWD", str(tmp_path))
     monkeypatch.setenv("CLOUD_CREDENTIALS", str(tmp_path))
     monkeypatch.setenv("CLOUD_SECRET", f"/{SECRET}")
-    assert finder().hide(f"{tmp_path} /{SECRET}") == f"{tmp_path} [secret removed]***"
+    assert finder().hide(f"{tmp_path} /{SECRET}") == f"{tmp_path} [secret removed]███"
 
 
 def test_what_is_registered_later_is_known_at_once() -> None:

@@ -248,13 +248,16 @@ async def test_nothing_found_is_one_sentence(tmp_path: Path) -> None:
     assert len(answer.report.splitlines()) < 16
 
 
-async def test_a_quote_with_a_card_number_leaves_the_answer_and_is_listed(tmp_path: Path) -> None:
+async def test_a_card_number_in_a_source_is_masked_and_its_quote_stays_in_place(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "a.txt").write_text("The guest paid with card 4111-1111-1111-1111 at the harbour desk.")
     answer = (await graph.ainvoke(Question(question="How did the guest pay at the harbour?", docs=[str(tmp_path)])))[
         "answer"
     ]
     assert "4111" not in answer.model_dump_json()
-    assert answer.quotes == () and any("card" in entry.reason for entry in answer.missing)
+    (quote,) = answer.quotes
+    assert quote.text == "The guest paid with card [card removed]█████ at the harbour desk." and quote.end == 65
 
 
 HOSTILE = [

@@ -20,6 +20,7 @@ from langgraph.types import Command
 
 from guards.calls.calls import leave_open_calls
 from guards.calls.meter import METER
+from guards.clean import washed
 from guards.degrade import half, in_force, narrower, step_down
 from guards.errors import Permanent, Refused, TimedOut
 from guards.ledger.afford import affordable, within
@@ -39,6 +40,7 @@ from guards.running.update import (
     keys_of,
     merged,
     narrowed_update,
+    with_key,
     without_key,
     written,
 )
@@ -121,7 +123,7 @@ class _Task:
         """The node's update, its fallback's, or none."""
         try:
             await self._take_over_books()
-            return self._adopt(await self._work())
+            return self._adopt(await self._cleaned(await self._work()))
         except GraphBubbleUp:
             raise
         except Exception as error:
@@ -274,7 +276,7 @@ class _Task:
         if self._ending() and not any(entry.what == self.plan.name for entry in self.missing):
             self._note(Missing(what=self.plan.name, status="stopped", reason=self._why_ending()))
         try:
-            return self._routed(self._adopt(await self._close(plain)))
+            return self._routed(self._adopt(await self._cleaned(await self._close(plain))))
         except GraphBubbleUp:
             raise
         except Exception as error:
@@ -367,6 +369,17 @@ class _Task:
             self._take_over(record)
         result, lost = narrowed_update(result, narrower(self.plan.policy.fan_out, self.scope.degraded))
         self.missing.extend(lost)
+        return result
+
+    async def _cleaned(self, result: Any) -> Any:
+        """What must leave clean is kept clean."""
+        keys = [key for key in keys_of(result) if key in self.plan.cleaned] if self.plan.cleaned else []
+        for key in keys:
+            result, values = without_key(result, key)
+            for value in values:
+                clean, lost = await washed(self.plan.cleaned[key], key, value)
+                self.missing.extend(lost)
+                result = with_key(result, key, clean)
         return result
 
     def _tell_barred(self, result: Any) -> None:

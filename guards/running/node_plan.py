@@ -1,11 +1,12 @@
 """Node plan: what the guard knows about one node of a drawing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.runnables import Runnable
 
+from guards.clean import Cleaning
 from guards.drawings.words import Gathering
 from guards.policy import Policy
 from guards.running.fields import Fields
@@ -39,6 +40,7 @@ class NodePlan:
         quorums: The gatherings that it joins and that state a quorum.
         may: What it may read, call and write, where that is declared.
         labelled: Whether the graph keeps labels of its values.
+        cleaned: How what is written under a key is cleaned before it is kept.
     """
 
     name: str
@@ -61,3 +63,4 @@ class NodePlan:
     quorums: tuple[Gathering, ...] = ()
     may: Capabilities | None = None
     labelled: bool = False
+    cleaned: Mapping[str, Cleaning] = field(default_factory=dict)

@@ -79,6 +79,17 @@ def without_key(result: Any, key: str) -> tuple[Any, list[Any]]:
     return (_rest(result, key), found) if found else (result, [])
 
 
+def with_key(result: Any, key: str, value: Any) -> Any:
+    """An update with one value more."""
+    if isinstance(result, dict):
+        return {**result, key: value}
+    if isinstance(result, Command):
+        return replace(result, update=[*_written(result), (key, value)])
+    return (
+        [*result, Command(update={key: value})] if isinstance(result, list) else (*result, Command(update={key: value}))
+    )
+
+
 def _from_dict(update: dict[str, Any], key: str) -> tuple[Any, list[Any]]:
     if key not in update:
         return update, []

@@ -13,6 +13,7 @@ from typing import Any
 
 from langgraph.graph import END, StateGraph
 
+from guards.clean import Cleaning
 from guards.drawings.drawing import draw, own_timeout, takes_one
 from guards.drawings.wayout import distances, nearest
 from guards.drawings.words import Gathering, words
@@ -63,6 +64,7 @@ class Wrapping:
         self.may = {node: capabilities(_function(spec.runnable)) for node, spec in drawing.nodes.items()}
         declared = any(may is not None and not may.ours for may in self.may.values())
         self.labelled = policy.acts is not None or declared
+        self.cleaned = _cleaned_at_once(drawing)
         self.nodes = {node: GuardedNode(self._node(node, spec)) for node, spec in drawing.nodes.items()}
 
     def builder(self) -> Builder:
@@ -154,6 +156,7 @@ class Wrapping:
             quorums=tuple(g for g in self.gatherings if g.into == name and g.min_ok),
             may=self.may[name] if self.labelled else None,
             labelled=self.labelled,
+            cleaned={} if getattr(function, "cleans", None) else self.cleaned,
         )
 
     def _timeout(self, own: Policy, spec: Any) -> float | None:
@@ -179,6 +182,22 @@ class Wrapping:
             quiet=decides_quietly(word),
             round_steps=steps_of_a_round(draw(self.drawing), word) if isinstance(word, Loop) else 0,
         )
+
+
+def _cleaned_at_once(drawing: Builder) -> dict[str, Cleaning]:
+    """The keys that an output cleaner cleans, and its rule: nothing uncleaned is kept in between."""
+    functions = [_function(spec.runnable) for spec in drawing.nodes.values()]
+    rules = [(key, one.rule) for one in functions if getattr(one, "cleans", "") == "output" for key in one.keys]
+    return {
+        key: rule
+        for key, rule in rules
+        if (not _holds_messages(drawing, key) if rule.at_once is None else rule.at_once)
+    }
+
+
+def _holds_messages(drawing: Builder, key: str) -> bool:
+    channel = drawing.channels.get(key)
+    return "message" in f"{getattr(channel, 'ValueType', '')} {getattr(channel, 'operator', '')}".lower()
 
 
 def _place(name: str, gathering: Gathering | None) -> int | None:

@@ -26,6 +26,8 @@ LENGTHS: Final = range(8, 10_001)
 
 MOST: Final = 1_000
 REMOVED: Final = "[secret removed]"
+FILL: Final = "\u2588"
+"""Stands for a character that is hidden; no markup gives it a meaning."""
 
 _lock = threading.Lock()
 _told: set[str] = set()
@@ -212,8 +214,8 @@ _DROPPED: Final = dict.fromkeys(map(ord, _APART))
 
 
 def as_long(mark: str, length: int) -> str:
-    """A mark of this length; stars where it is too long for that."""
-    return mark.ljust(length, "*") if len(mark) <= length else "*" * length
+    """A mark of this length; blocks where it is too long for that."""
+    return mark.ljust(length, FILL) if len(mark) <= length else FILL * length
 
 
 def without(text: str, spans: Iterable[tuple[int, int]], mark: str) -> str:

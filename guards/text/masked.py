@@ -1,13 +1,13 @@
 """Masked: a source's text without what must not leave, and as long as it was, so that places in it stay true.
 
-What `redact` would take out of an answer is a mark and stars here, before anything is stored: an index, a checkpoint
+What `redact` would take out of an answer is a mark and blocks here, before anything is stored: an index, a checkpoint
 and a quote hold none of it. The exact places are marked where they are known, else the words of the line.
 """
 
 from typing import Final
 
 from guards.scan.output import kind_of, leaks
-from guards.scan.registered import as_long
+from guards.scan.registered import FILL, as_long
 from guards.text.patterns import CARD, EMAIL, KINDS, SECRET, labelled, redact
 
 _MARKS: Final = {"card": CARD, "email": EMAIL, "secret": SECRET, "iban": "[number removed]", "ssn": "[number removed]"}
@@ -20,9 +20,9 @@ def masked(text: str) -> str:
         return text
     text = _marked(text)
     lines = [_marked(line) if _held(line) else line for line in text.splitlines(keepends=True)]
-    lines = [_stars(line) if _held(line) else line for line in lines]
+    lines = [_blocks(line) if _held(line) else line for line in lines]
     text = "".join(lines)
-    return _stars(text) if _held(text) else text
+    return _blocks(text) if _held(text) else text
 
 
 def _held(text: str) -> bool:
@@ -33,10 +33,10 @@ def _marked(text: str) -> str:
     """The places that are known for sure."""
     for start, end, reason in (*leaks(text), *labelled(text)):
         if mark := _MARKS.get(kind_of(reason)):
-            hidden = as_long(mark, end - start) if "\n" not in text[start:end] else _stars(text[start:end])
+            hidden = as_long(mark, end - start) if "\n" not in text[start:end] else _blocks(text[start:end])
             text = f"{text[:start]}{hidden}{text[end:]}"
     return text
 
 
-def _stars(text: str) -> str:
-    return "".join(c if c.isspace() else "*" for c in text)
+def _blocks(text: str) -> str:
+    return "".join(c if c.isspace() else FILL for c in text)

@@ -135,10 +135,13 @@ def known_shapes(text: str) -> str:
 
 
 def _without(text: str, spans: Iterable[Span], mark: str) -> str:
-    return without(text, [(start, end) for start, end, _ in spans if not _MARK.search(text[start:end])], mark)
+    """The text without these; what is a part of a mark already stays, or it would be marked again and again."""
+    marks = [found.span() for found in _MARK.finditer(text)]
+    new = [(start, end) for start, end, _ in spans if not any(start < last and first < end for first, last in marks)]
+    return without(text, new, mark)
 
 
-_MARK: Final = re.compile(r"\[?(?:card|e-mail|secret|number)? ?removed\]?")
+_MARK: Final = re.compile(r"\[(?:card|e-mail|secret|number) removed\]")
 
 
 REMOVALS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
