@@ -30,9 +30,9 @@ class Reads:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def __call__(self, path: str, name: str) -> Any:
+    def __call__(self, base: str, path: str, name: str) -> Any:
         self.names.append(name)
-        return parse(path, name)
+        return parse(base, path, name)
 
     def taken(self) -> list[str]:
         names, self.names = sorted(self.names), []
@@ -295,12 +295,12 @@ async def test_a_cancelled_search_stops_reading(docs: Path, monkeypatch: pytest.
     began, ended = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def long(path: str, name: str) -> Any:
+    def long(base: str, path: str, name: str) -> Any:
         loop.call_soon_threadsafe(began.set)
         while going_on():
             pass
         loop.call_soon_threadsafe(ended.set)
-        return parse(path, name)
+        return parse(base, path, name)
 
     monkeypatch.setattr(node, "parse", long)
     run = asyncio.ensure_future(guard(drawing(), LOOSE).ainvoke({"question": "tide", "docs": [str(docs)]}))

@@ -12,7 +12,7 @@ from source_kit import Site, redirect, reply, site
 
 from nodes.sources import fetch as fetching
 from nodes.sources.collecting import Lost
-from nodes.sources.fetch import JSON, PAGE_BYTES, REDIRECTS, Page, fetch
+from nodes.sources.fetch import JSON, PAGE_BYTES, REDIRECTS, Page, fetch, judged
 
 HTML = b"<p>The tide clock"
 
@@ -314,6 +314,14 @@ async def test_odd_paths_reach_the_server(server: Site, path: str) -> None:
         await fetch(f"{server.url}{path}")
     except Lost as error:
         assert str(error).startswith(("the server answered HTTP 404", "it is no URL"))  # noqa: PT017
+
+
+async def test_a_url_with_a_secret_of_this_process_in_it_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARBOUR_API_KEY", "zq7Kd0-Xv93mPl_tR5")
+    for spelled in ("zq7Kd0-Xv93mPl_tR5", "enE3S2QwLVh2OTNtUGxfdFI1", "7a71374b64302d587639336d506c5f745235"):
+        with pytest.raises(Lost, match="a secret that this process knows"):
+            await fetch(f"https://example.com/?key={spelled}")
+        assert (await judged(f"https://example.com/?key={spelled}")).flagged
 
 
 def test_the_limits_are_what_the_messages_say() -> None:

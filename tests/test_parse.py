@@ -1,7 +1,9 @@
 """Files of every kind and of no kind: each gives its text, or one line that says what is wrong and what to do."""
 
 import contextlib
+import errno
 import io
+import os
 import random
 import tracemalloc
 import zipfile
@@ -22,7 +24,7 @@ SPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 def read(folder: Path, name: str, data: bytes) -> Document:
     (folder / name).write_bytes(data)
-    return parse(str(folder / name), name)
+    return parse(str(folder), name, name)
 
 
 def reason(folder: Path, name: str, data: bytes) -> str:
@@ -77,7 +79,7 @@ def test_200_megabytes_are_refused_without_reading_them(tmp_path: Path) -> None:
         file.truncate(200_000_000)
     tracemalloc.start()
     with pytest.raises(Lost, match="200 MB is over the limit of 50 MB: split it"):
-        parse(str(path), "huge.txt")
+        parse(str(path.parent), path.name, "huge.txt")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
@@ -89,7 +91,7 @@ def test_a_file_just_over_the_limit_is_refused_and_one_at_it_is_not(tmp_path: Pa
         with path.open("wb") as file:
             file.truncate(size)
         with pytest.raises(Lost, match=told):
-            parse(str(path), "large.txt")
+            parse(str(path.parent), path.name, "large.txt")
 
 
 # Encodings: an error costs characters, never the file.
@@ -244,3 +246,31 @@ def test_every_reader_survives_noise(tmp_path: Path) -> None:
         for data in (noise, b"%PDF-1.7\n" + noise, b"PK\x03\x04" + noise, b"<html>" + noise):
             with contextlib.suppress(Lost):
                 assert read(tmp_path, f"noise{suffix}", data).text.encode()
+
+
+@pytest.mark.parametrize("swapped", ["file", "folder", "pipe"])
+def test_what_is_put_in_a_files_place_between_the_look_and_the_reading_is_not_read(
+    tmp_path: Path, swapped: str
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "a.txt").write_text("the neighbour's")
+    base, folder = tmp_path / "base", tmp_path / "base" / "sub"
+    folder.mkdir(parents=True)
+    if swapped == "file":
+        (folder / "a.txt").symlink_to(tmp_path / "outside" / "a.txt")
+    elif swapped == "pipe":
+        os.mkfifo(folder / "a.txt")
+    else:
+        folder.rmdir()
+        folder.symlink_to(tmp_path / "outside")
+    with pytest.raises((Lost, OSError)) as caught:
+        parse(str(base), "sub/a.txt", "a.txt")
+    assert "it is no file any more" in str(caught.value) or caught.value.errno in (errno.ELOOP, errno.ENOTDIR)  # type: ignore[union-attr]
+
+
+def test_an_archive_of_countless_files_is_refused_before_they_are_listed(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(20_000):
+            archive.writestr(f"{number:05}.xml", b"")
+    assert "far more files than a Word document" in reason(tmp_path, "many.docx", file.getvalue())

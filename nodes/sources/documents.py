@@ -55,7 +55,7 @@ def _refreshed(index: Index, root: Path) -> Scan:
     if seen.status == "timed out":
         return seen
     base = _base(root)
-    why = index.refresh(seen.stamps, lambda name: parse(f"{base}/{seen.paths.get(name, name)}", name))
+    why = index.refresh(seen.stamps, lambda name: parse(str(base), seen.paths.get(name, name), name))
     if why:
         seen.note, seen.status = why, "timed out"
     else:

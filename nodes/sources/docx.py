@@ -13,6 +13,9 @@ from nodes.sources.plain import cut
 from nodes.sources.text import Document, date_of, line_marks
 
 XML_BYTES = 50_000_000
+DIRECTORY_BYTES = 1_000_000
+"""Some 10,000 files."""
+
 BREAKS = {"p": "\n", "br": "\n", "cr": "\n", "tab": "\t", "tc": "\t"}
 
 
@@ -27,6 +30,8 @@ def from_docx(data: bytes, name: str, title: str) -> Document:
 
 
 def _xml(data: bytes) -> bytes:
+    if _directory_bytes(data) > DIRECTORY_BYTES:
+        raise Lost("it is an archive of far more files than a Word document: save it again as .docx", "refused")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("word/document.xml") as file:
             xml = file.read(XML_BYTES + 1)
@@ -35,6 +40,15 @@ def _xml(data: bytes) -> bytes:
     if len(xml) > XML_BYTES:
         raise Lost(f"unpacked it is larger than {XML_BYTES // 1_000_000} MB: split it", "refused")
     return xml
+
+
+def _directory_bytes(data: bytes) -> int:
+    """The size of the archive's list of files, as its last record says; `zipfile` makes an object of each entry.
+
+    A list of 4 GB and more (ZIP64) has the largest number there.
+    """
+    last = data.rfind(b"PK\x05\x06", max(0, len(data) - 65_557))
+    return int.from_bytes(data[last + 12 : last + 16], "little") if last >= 0 else 0
 
 
 def _text(xml: bytes) -> str:

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from guards.scan.registered import finder
 from guards.scan.verdict import Verdict
 from nodes.sources.collecting import Lost
 
@@ -132,6 +133,8 @@ def checked(url: str) -> tuple[str, str, int]:
         raise Lost("only http and https URLs are fetched: write https://host/path", "refused")
     if _leads_inside(host):
         raise _private()
+    if next(finder().spans(url), None):
+        raise Lost("it holds a secret that this process knows: take it out", "refused")
     if parts.username is not None or parts.password is not None:
         raise Lost("URLs with a name or password in them are not fetched: take it out", "refused")
     return parts.scheme, host, port or (443 if parts.scheme == "https" else 80)

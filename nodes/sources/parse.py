@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from stat import S_ISREG
 
 from nodes.sources.collecting import Lost
 from nodes.sources.docx import from_docx
@@ -11,6 +12,7 @@ from nodes.sources.plain import from_markdown, from_text
 from nodes.sources.text import Document
 
 FILE_BYTES = 50_000_000
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 READERS: dict[str, Callable[[bytes, str, str], Document]] = {
     ".csv": from_text,
@@ -27,11 +29,12 @@ READERS: dict[str, Callable[[bytes, str, str], Document]] = {
 """By suffix: reads (bytes, name, title unless the file states one)."""
 
 
-def parse(path: str, name: str) -> Document:
+def parse(base: str, path: str, name: str) -> Document:
     """Read one file.
 
     Args:
-        path: The file.
+        base: The folder that it is in, or below.
+        path: From there; a link on the way is not followed, also when it was put there a moment ago.
         name: What the document is called in its root.
 
     Raises:
@@ -42,7 +45,7 @@ def parse(path: str, name: str) -> Document:
     read = READERS.get(suffix.lower())
     if read is None:
         raise unread(suffix or stem)
-    document = read(_bytes(path), name, " ".join(printable(stem).split()))
+    document = read(_bytes(base, path), name, " ".join(printable(stem).split()))
     if not document.text.strip():
         raise Lost("it holds no text (a scanned PDF needs text recognition first)", "skipped")
     return document
@@ -58,11 +61,28 @@ def printable(name: str) -> str:
     return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _bytes(path: str) -> bytes:
-    """The whole file; one that is too large is not read at all."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        size = os.fstat(file.fileno()).st_size
+def _bytes(base: str, path: str) -> bytes:
+    """The whole file; one that is too large, or has become something else, is not read at all."""
+    with open(_opened(base, path), "rb", buffering=0) as file:
+        stat = os.fstat(file.fileno())
+        if not S_ISREG(stat.st_mode):
+            raise Lost("it is no file any more: look what replaced it", "refused")
+        size = stat.st_size
         data = file.read(size + 1) if size <= FILE_BYTES else b""
     if size > FILE_BYTES or len(data) > size:
         raise Lost(f"{size // 1_000_000} MB is over the limit of {FILE_BYTES // 1_000_000} MB: split it", "refused")
     return data
+
+
+def _opened(base: str, path: str) -> int:
+    """The file, found from folder to folder: no link that somebody puts there meanwhile leads out of the base."""
+    folder = os.open(base, _FOLDER)
+    try:
+        *folders, file = path.split("/")
+        for name in folders:
+            inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
