@@ -274,10 +274,10 @@ def drawing() -> StateGraph[Any, Any, Any, Any]:
 async def test_when_the_time_is_over_what_was_read_is_kept_and_the_place_says_so(
     docs: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def until_the_end(path: str, name: str) -> Any:
+    def until_the_end(base: str, path: str, name: str) -> Any:
         while name == "clock.txt" and going_on():
             pass
-        return reads(path, name)
+        return reads(base, path, name)
 
     monkeypatch.setattr(node, "parse", until_the_end)
     asked = {"question": "tide clock, steel bridge", "docs": [str(docs)]}
@@ -319,11 +319,11 @@ from nodes.sources import documents, index
 index.BATCH = 20
 print("ready", flush=True)
 sys.stdin.readline()
-def parse(path, name, read=documents.parse):
+def parse(base, path, name, read=documents.parse):
     if name == os.environ.get("DIE_AT"):
         print("dying", flush=True)
         sys.stdin.readline()
-    return read(path, name)
+    return read(base, path, name)
 documents.parse = parse
 found = asyncio.run(documents.documents({"question": "bridge", "docs": [sys.argv[1]]}))["collected"][0]
 print(found.status, len(found.findings), flush=True)
