@@ -11,6 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
+from weakref import WeakValueDictionary
+
+from pydantic import BaseModel
 
 from guards.audit.record import record
 from guards.errors import Refused
@@ -159,11 +162,19 @@ def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
 
 async def washed(rule: Cleaning, key: str, value: Any) -> tuple[Any, list[Missing]]:
     """A value for a key as it may leave, and what had to be dropped; what was found goes on record."""
+    if _clean.get((id(value), rule)) is value:
+        return value, []
     wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep)
     cleaned = await _washed(wash, key, value)
     if wash.kinds:
         record("redacted", "output", rules=sorted(wash.kinds))
+    if isinstance(cleaned, BaseModel):
+        _clean[id(cleaned), rule] = cleaned
     return cleaned, wash.lost
+
+
+_clean: "WeakValueDictionary[tuple[int, Cleaning], BaseModel]" = WeakValueDictionary()
+"""Records that are clean as they are: what was cleaned as it was written is not cleaned again at the end."""
 
 
 def _withheld(state: Any, keys: tuple[str, ...]) -> Update:

@@ -29,8 +29,10 @@ class Label(BaseModel):
 
     def __or__(self, other: "Label") -> "Label":
         """The label of what two values meet in: all sources, the lower integrity, the higher confidentiality."""
-        if self == other:
+        if other is self or other is PROGRAM:
             return self
+        if self is PROGRAM or self == other:
+            return other
         return Label(
             sources=tuple(sorted({*self.sources, *other.sources})[:SOURCES_KEPT]),
             integrity=min(self.integrity, other.integrity, key=_LEVELS.index),

@@ -314,7 +314,8 @@ class _Task:
         may = self.plan.may
         if may is None or was_sent(self.config):
             return self.run.taint | self.scope.taint[0] | (PROGRAM if may is None else may.brought)
-        return reduce(or_, (self.run.labels.get(key, PROGRAM) for key in may.reads), may.brought)
+        labels = {id(label): label for key in may.reads if (label := self.run.labels.get(key)) is not None}
+        return reduce(or_, labels.values(), may.brought)
 
     def _widen(self, taint: Taint) -> None:
         """What this node has read counts for the run, in this process at once and in its record when it ends."""

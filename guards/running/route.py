@@ -143,7 +143,7 @@ class GuardedRoute:
         """Count this round; at the limit, and when it brought nothing new, the loop ends."""
         rounds = run.rounds.get(word.source, 0) + 1
         more = route == word.back_to and rounds < limit
-        progress = _progress(word, state, run) if more else None
+        progress = _progress(word, state, run) if more and limit > 2 else None  # of two rounds none repeats another
         idle_round = standstill(progress) if progress else ""
         again = more and not idle_round
         if again and steps_left(config) >= self.plan.round_steps:

@@ -6,7 +6,6 @@ with the `LEFT` characters before it. Units: characters.
 
 import math
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -65,14 +64,49 @@ class Candidate(NamedTuple):
 
 def candidates(text: str) -> Iterator[tuple[int, int, list[int]]]:
     """The strings of a text with their features; where nothing hints at a secret, none."""
-    hints = [found.start() for found in islice(_hint().finditer(text), HINTS)]
-    if not hints:
-        return
-    for found in _STRING.finditer(text):
-        start, end = found.span()
-        at = bisect_left(hints, start - LEFT)
-        if at < len(hints) and hints[at] < end:
-            yield from _cut(text, start, end, text[max(0, start - LEFT) : start])
+    if text.replace(" ", "").replace(".", "").replace("\n", "").isalpha():
+        return  # words and full stops
+    for first, last in _windows(text):
+        for found in _STRING.finditer(text, first):
+            start, end = found.span()
+            if start > last:
+                break
+            if not _is_plain_word(text, start, end):
+                yield from _cut(text, start, end, text[max(0, start - LEFT) : start])
+
+
+def _windows(text: str) -> Iterator[tuple[int, int]]:
+    """From the string that holds a hint to the last one that may begin `LEFT` characters behind it; none overlap."""
+    first, last = 0, -1
+    for found in islice(_hint().finditer(text), HINTS):
+        at = found.start()
+        if at > last:
+            if last >= 0:
+                yield first, last
+            first = _beginning(text, at, last + 1)
+        last = at + LEFT
+    if last >= 0:
+        yield first, last
+
+
+def _beginning(text: str, at: int, least: int) -> int:
+    """Where the string around a place begins."""
+    least = max(least, at - LONGEST)
+    while at > least and text[at - 1] not in _BETWEEN and not text[at - 1].isspace():
+        at -= 1
+    return at
+
+
+_BETWEEN: Final = frozenset("\"'`,;(){}<>[]|&\\")
+
+
+def _is_plain_word(text: str, start: int, end: int) -> bool:
+    """A word of a sentence: letters alone, given to nothing and quoted by nobody. Most strings of prose are that."""
+    last = end - 1 if text[end - 1] in ".!?" else end
+    return text[start:last].isalpha() and text[max(0, start - LEFT) : start].rstrip(" \t\n")[-1:] not in _GIVEN
+
+
+_GIVEN: Final = frozenset("=:,>\"'`([{<\\")
 
 
 @lru_cache(maxsize=1)

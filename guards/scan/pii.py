@@ -104,11 +104,18 @@ def _issued(digits: str) -> bool:
     return four in (2131, 1800, 2014, 2149) and size == 15
 
 
+def has_digits(text: str) -> bool:
+    """Whether a text may hold a digit of any script: a tenth of what a pattern takes."""
+    return not text.isascii() or any(digit in text for digit in "0123456789")
+
+
 def ibans(text: str) -> Iterator[Span]:
     """Account numbers, by mod 97 (ISO 13616)."""
     from stdnum import iban
 
-    if not any(text[at.start() - 1 : at.start()].isalpha() for at in _LETTER_DIGITS.finditer(text)):
+    if not has_digits(text) or not any(
+        text[at.start() - 1 : at.start()].isalpha() for at in _LETTER_DIGITS.finditer(text)
+    ):
         return
     for found in _IBAN.finditer(text):
         start, end = found.span()
@@ -137,7 +144,7 @@ def ssns(text: str) -> Iterator[Span]:
     """Social security numbers of the US, by the areas and groups that are given out."""
     from stdnum.us import ssn
 
-    if not _SSN_SHAPE.search(text):
+    if not (has_digits(text) and _SSN_SHAPE.search(text)):
         return
     for found in _SSN.finditer(text):
         near = _SSN_NEAR.search(text[max(0, found.start() - NEAR) : found.start()]) is not None

@@ -32,16 +32,21 @@ _WORD: Final = re.compile(r"\w+")
 
 def seen(text: str) -> str:
     """The text without what nobody sees; nothing more changes when it is done again."""
-    if text.isascii() and text.isprintable():
+    if is_plain(text):
         return text
     while (less := _SILENT.sub("", without_commands(text))) != text:
         text = less
     return text
 
 
+def is_plain(text: str) -> bool:
+    """Plain ASCII in lines: there is nothing in it that nobody sees, and that is soon known."""
+    return text.isascii() and text.replace("\n", " ").replace("\t", " ").isprintable()
+
+
 def without_commands(text: str) -> str:
     """The text without what a terminal or a reader obeys unseen: control, ANSI, bidi and tag characters."""
-    return text if text.isascii() and text.isprintable() else _COMMANDS.sub(lambda found: found[1] or "", text)
+    return text if is_plain(text) else _COMMANDS.sub(lambda found: found[1] or "", text)
 
 
 def in_one_script(text: str) -> str:

@@ -7,15 +7,16 @@ everything that it scanned. Text is matched whatever its case. Units: characters
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from guards.scan.candidates import learnt
-from guards.scan.pii import ibans, ssns
+from guards.scan.pii import has_digits, ibans, ssns
 from guards.scan.registered import Finder, finder, without
 from guards.scan.shapes import keys as shaped
+from guards.scan.unseen import is_plain, without_commands
 from guards.scan.unseen import seen as without_unseen
-from guards.scan.unseen import without_commands
 from guards.scan.verdict import Span
 
 CARD: Final = "[card removed]"
@@ -49,7 +50,7 @@ _SHAPES = tuple(
         (("sk-",), r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{16,}"),
         (("AKIA", "ASIA"), r"(?<![A-Za-z0-9])A[KS]IA[0-9A-Z]{16}(?![0-9A-Z])"),
         (
-            ("gh", "glpat-", "xox", "AIza"),
+            ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AIza"),
             r"(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AIza)[A-Za-z0-9_-]{20,}",
         ),
         (("eyJ",), r"(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+"),
@@ -72,9 +73,11 @@ def redact(text: str, keep: frozenset[str] = frozenset(), own: Finder | None = N
         keep: Kinds that may stay.
         own: Looks for this process's secrets, for who redacts many texts at once; None: looked up now.
     """
-    seen = without_commands(text)
-    kinds = ["control"] if seen != text else []
-    seen = without_unseen(seen)
+    seen, kinds = text, list[str]()
+    if not is_plain(text):
+        seen = without_commands(text)
+        kinds = ["control"] if seen != text else []
+        seen = without_unseen(seen)
     secrets_of_ours = own or finder()
     for _ in range(_PASSES):
         before, seen = seen, _removed(seen, keep, secrets_of_ours, kinds)
@@ -94,7 +97,7 @@ def _removed(text: str, keep: frozenset[str], own: Finder, kinds: list[str]) -> 
 
 def cards(text: str) -> str:
     """Card numbers removed: the guide's dashed form as it stands, other forms when prefix and Luhn sum hold."""
-    if not _LONG_NUMBER.search(text):
+    if not (has_digits(text) and _LONG_NUMBER.search(text)):
         return text
     return _AT_ONCE.sub(_at_once, _IN_FOURS.sub(_in_fours, _DASHED.sub(CARD, text)))
 
@@ -118,15 +121,25 @@ def labelled(text: str) -> Iterator[Span]:
 
 def keys(text: str) -> str:
     """Keys that are known by their shape, removed."""
+    if not _marks().search(text):
+        return text
     for marks, shape in _SHAPES:
         if any(mark in text for mark in marks):
             text = shape.sub(SECRET, text)
     return text
 
 
+@lru_cache(maxsize=1)
+def _marks() -> Any:
+    """All their marks in one pass."""
+    import re2
+
+    return re2.compile("|".join(re.escape(mark) for marks, _ in _SHAPES for mark in marks))
+
+
 def ids(text: str) -> str:
     """IBANs and social security numbers removed, by their check digits."""
-    return _without(text, (*ibans(text), *ssns(text)), "[number removed]")
+    return _without(text, (*ibans(text), *ssns(text)), "[number removed]") if has_digits(text) else text
 
 
 def known_shapes(text: str) -> str:
@@ -136,8 +149,13 @@ def known_shapes(text: str) -> str:
 
 def _without(text: str, spans: Iterable[Span], mark: str) -> str:
     """The text without these; what is a part of a mark already stays, or it would be marked again and again."""
+    found_spans = list(spans)
+    if not found_spans:
+        return text
     marks = [found.span() for found in _MARK.finditer(text)]
-    new = [(start, end) for start, end, _ in spans if not any(start < last and first < end for first, last in marks)]
+    new = [
+        (start, end) for start, end, _ in found_spans if not any(start < last and first < end for first, last in marks)
+    ]
     return without(text, new, mark)
 
 

@@ -13,6 +13,7 @@ from nodes.sources.text import Document
 
 FILE_BYTES = 50_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 READERS: dict[str, Callable[[bytes, str, str], Document]] = {
     ".csv": from_text,
@@ -75,7 +76,21 @@ def _bytes(base: str, path: str) -> bytes:
 
 
 def _opened(base: str, path: str) -> int:
-    """The file, found from folder to folder: no link that somebody puts there meanwhile leads out of the base."""
+    """The file, where it is said to be: no link that somebody puts there meanwhile leads out of the base."""
+    place = f"{base.rstrip('/')}/{path}"
+    handle = os.open(place, _FILE)
+    try:
+        real = os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115
+    except OSError:  # no such system: it is found anew, from folder to folder
+        os.close(handle)
+        return _found_anew(base, path)
+    if real != place:
+        os.close(handle)
+        raise Lost("it was moved, or a link was put in its way, while it was opened: ask again", "refused")
+    return handle
+
+
+def _found_anew(base: str, path: str) -> int:
     folder = os.open(base, _FOLDER)
     try:
         *folders, file = path.split("/")
@@ -83,6 +98,6 @@ def _opened(base: str, path: str) -> int:
             inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
             os.close(folder)
             folder = inner
-        return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        return os.open(file, _FILE, dir_fd=folder)
     finally:
         os.close(folder)

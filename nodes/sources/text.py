@@ -70,9 +70,10 @@ class Document:
 
 def without_secrets(document: Document) -> Document:
     """The document as it may be kept: cards, addresses and secrets masked, every place where it was."""
-    text, title = masked(document.text), masked(document.title)
-    unchanged = text is document.text and title is document.title
-    return document if unchanged else replace(document, text=text, title=title)
+    whole = f"{document.title}\n{document.text}"
+    if masked(whole) is whole:
+        return document
+    return replace(document, text=masked(document.text), title=masked(document.title))
 
 
 def line_marks(text: str) -> tuple[int, ...]:
