@@ -58,17 +58,18 @@ DIFFERENT: Final = 3
 
 def speaks_of_orders(text: str) -> bool:
     """Whether a text has so many different things to say that an order says; else no model needs to read it."""
-    found = set[str]()
-    for match in _core().finditer(text):
-        found.add(concept(match.group(1)))
-        if len(found) >= DIFFERENT:
-            return True
+    found, (search, means) = set[str](), _core()
+    for number, start, _ in search.find_matches_as_indexes(text, overlapping=True):
+        if start == 0 or not (text[start - 1].isalnum() or text[start - 1] == "_"):
+            found.add(means[number])
+            if len(found) >= DIFFERENT:
+                return True
     return False
 
 
 @lru_cache(maxsize=1)
-def _core() -> Any:
-    import re2
+def _core() -> tuple[Any, list[str]]:
+    from ahocorasick_rs import AhoCorasick
 
     stems = sorted({stem for name in CORE for stem in _STEMS[name].split()})
-    return re2.compile(r"\b(" + "|".join(map(re.escape, stems)) + ")")
+    return AhoCorasick(stems), [concept(stem) for stem in stems]
