@@ -318,6 +318,15 @@ def test_a_variable_that_leads_somewhere_is_no_secret(tmp_path: Path, monkeypatc
     assert finder().hide(f"{tmp_path} /{SECRET}") == f"{tmp_path} [secret removed]███"
 
 
+def test_the_lines_of_key_files_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "keys.txt").write_text("ab-1199-FileKey\nshort\n\ncd-2288-OtherKey\n")
+    monkeypatch.setenv("INTERLOCK_SECRET_FILES", f"{tmp_path / 'keys.txt'}:{tmp_path / 'none.txt'}")
+    assert finder().hide("ab-1199-FileKey short cd-2288-OtherKey") == f"{'█' * 15} short {'[secret removed]'}"
+    assert "a file of INTERLOCK_SECRET_FILES cannot be read" in caplog.text
+
+
 def test_what_is_registered_later_is_known_at_once() -> None:
     assert finder().hide("tt-4471-Later") == "tt-4471-Later"
     register("tt-4471-Later")

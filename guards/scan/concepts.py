@@ -3,7 +3,6 @@
 A pair of them near each other says more than either: "forget ... instructions", "reveal ... prompt".
 """
 
-import re
 from functools import lru_cache
 from typing import Any, Final
 

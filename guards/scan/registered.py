@@ -1,6 +1,7 @@
 """Registered: secrets that this process knows, found in whatever form they try to leave (guide: G2, L3).
 
-Known are the values of environment variables whose names say so, and what `register` was told. Each is looked for in
+Known are the values of environment variables whose names say so, the lines of the files that INTERLOCK_SECRET_FILES
+names (as in PATH; read once), and what `register` was told. Each is looked for in
 `FORMS` spellings at once with Aho-Corasick, so the work is linear in the text and does not grow with their number.
 Not covered: a secret cut into pieces with other text between them, or encrypted.
 """
@@ -8,11 +9,14 @@ Not covered: a secret cut into pieces with other text between them, or encrypted
 import base64
 import html
 import json
+import logging
 import os
 import re
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,10 +29,12 @@ LENGTHS: Final = range(8, 10_001)
 """Shorter values would hit prose."""
 
 MOST: Final = 1_000
+FILE_CHARACTERS: Final = 1_000_000
 REMOVED: Final = "[secret removed]"
 FILL: Final = "\u2588"
 """Stands for a character that is hidden; no markup gives it a meaning."""
 
+log = logging.getLogger("interlock")
 _lock = threading.Lock()
 _told: set[str] = set()
 _built: tuple[Mapping[Any, Any], int, "Finder"] | None = None
@@ -55,7 +61,18 @@ def register(*secrets: str) -> None:
 def known() -> frozenset[str]:
     """The secrets of this process; a variable that leads to a file or a folder holds none."""
     named = (value for name, value in list(os.environ.items()) if NAMES.search(name) and not _is_path(value))
-    return frozenset(value for value in (*named, *_told) if len(value) in LENGTHS)
+    return frozenset(value for value in (*named, *_in_files(), *_told) if len(value) in LENGTHS)
+
+
+def _in_files() -> Iterator[str]:
+    """The lines of the files that hold keys."""
+    for place in _files():
+        with suppress(OSError), open(place, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            yield from map(str.strip, islice(file.read(FILE_CHARACTERS).splitlines(), MOST))
+
+
+def _files() -> list[str]:
+    return [place for place in os.environ.get("INTERLOCK_SECRET_FILES", "").split(os.pathsep) if place]
 
 
 def _is_path(value: str) -> bool:
@@ -68,6 +85,8 @@ def finder() -> "Finder":
     built, variables, told = _built, _variables(), len(_told)
     if built is None or built[0] != variables or built[1] != told:
         built = _built = dict(variables), told, Finder(known())
+        if not all(os.access(place, os.R_OK) for place in _files()):
+            log.error("a file of INTERLOCK_SECRET_FILES cannot be read: its secrets are not looked for")
     return built[2]
 
 
