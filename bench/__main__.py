@@ -18,7 +18,10 @@ from bench import faults
 from bench.table import Row, show
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-MEASURES = ("start", "width", "guard_cost", "memory", "agents", "memory_rot", "indexing", "ledger_cost", "concurrency")
+MEASURES = (
+    *("start", "width", "guard_cost", "memory", "agents", "memory_rot", "indexing", "ledger_cost", "security_cost"),
+    "concurrency",
+)
 FAULTS = "## Bare against guarded on the same faults"
 LIBRARIES = ("langgraph", "langchain-core", "pydantic")
 

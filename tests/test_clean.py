@@ -5,6 +5,7 @@ from collections.abc import Callable
 from operator import add
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given, settings
@@ -153,6 +154,18 @@ PIECES = [
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once = redact(text)[0]
     assert redact(once)[0] == once
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from([*PIECES, "DE89 3704 0044 0532 0130 00", "219-09-9999", "hunter2", "AKIA", "7"])).map(
+        "".join
+    )
+)
+def test_the_quick_look_passes_over_nothing_that_would_be_removed(text: str) -> None:
+    with patch("guards.text.patterns._holds_nothing", lambda text, own: False):
+        whole = redact(text)
+    assert redact(text) == whole
 
 
 INWARD = ("ignore ", "ignoreprevious", "system", "act as ", "execute ", "javascript: ", "data: ", "<script")

@@ -9,7 +9,7 @@ from guards.scan.model import Model, model
 from guards.scan.rules import tripped
 from guards.scan.unseen import seen
 from guards.scan.verdict import Span, Verdict
-from guards.scan.views import is_odd, plainly, views
+from guards.scan.views import is_odd, views
 
 LONGEST = 1_000_000
 VIEW_LONGEST = 200_000
@@ -36,7 +36,11 @@ def orders(text: str, longest: int | None = None) -> str | None:
     if longest is not None and len(text) > longest:
         return "too long"
     text = text[:LONGEST]
-    for name, read in ((view.name, view.text) for view in views(text)) if is_odd(text) else (("plain", plainly(text)),):
+    words = text.lower().split()
+    readings = (
+        ((view.name, view.text) for view in views(text)) if is_odd(text, words) else (("plain", " ".join(words)),)
+    )
+    for name, read in readings:
         for rule, _, _ in tripped(read):
             return rule if name == "plain" else f"{rule}, {name}"
         if speaks_of_orders(read) and _is_suspicious(read):

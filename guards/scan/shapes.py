@@ -89,15 +89,21 @@ def _is_random(value: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _any() -> Any:
-    return _compiled("|".join(f"(?:{pattern})" for _, pattern in RULES))
+    return compiled(forms())
+
+
+def forms() -> str:
+    """All forms in one pattern."""
+    return "|".join(f"(?:{pattern})" for _, pattern in RULES)
 
 
 @lru_cache(maxsize=1)
 def _each() -> list[tuple[str, Any]]:
-    return [(name, _compiled(pattern)) for name, pattern in RULES]
+    return [(name, compiled(pattern)) for name, pattern in RULES]
 
 
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
+    """A linear-time pattern that is large."""
     import re2
 
     options = re2.Options()

@@ -69,11 +69,14 @@ def views(text: str) -> Iterator[View]:
     yield from _turned(read)
 
 
-def is_odd(text: str) -> bool:
-    """Whether there may be more to a text than what a reader sees: one quick look, for texts by the thousand."""
-    return (
-        not text.isascii() or _odd().search(text) is not None or len(COMMON.intersection(text.lower().split())) < KNOWN
-    )
+def is_odd(text: str, words: Sequence[str]) -> bool:
+    """Whether there may be more to a text than what a reader sees: one quick look, for texts by the thousand.
+
+    Args:
+        text: Any text.
+        words: It in lower case, split at white space.
+    """
+    return not text.isascii() or _odd().search(text) is not None or len(COMMON.intersection(words)) < KNOWN
 
 
 @lru_cache(maxsize=1)
@@ -81,11 +84,6 @@ def _odd() -> Any:
     import re2
 
     return re2.compile(_ODD)
-
-
-def plainly(text: str) -> str:
-    """The text of the plain view of an ASCII text."""
-    return " ".join(text.lower().split())
 
 
 def plain(text: str, name: str = "plain") -> View:

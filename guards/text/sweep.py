@@ -270,7 +270,37 @@ class Hide(_Sweep):
 def hidden(value: Any) -> Any:
     """A value without the secrets that this process knows; the same object when there are none in it."""
     own = finder()
-    return Hide(own).value(value) if own.longest else value
+    if not own.longest:
+        return value
+    texts = list[str]()
+    if _gathered(value, texts, DEEPEST_HIDDEN_IN) and not any(own.spans("\0".join(texts))):
+        return value  # one search over all of it: most values end here
+    return Hide(own).value(value)
+
+
+def _gathered(value: Any, texts: list[str], depth: int) -> bool:
+    """All texts of a value, keys included; False where it holds something that only the walk itself knows."""
+    kind = type(value)
+    if kind is dict:
+        parts: Iterable[Any] = (*value, *value.values())
+    elif kind is list or kind is tuple:
+        parts = value
+    elif isinstance(value, BaseModel) and not value.__pydantic_extra__:
+        parts = value.__dict__.values()
+    else:
+        parts = (value,) if kind in _PLAIN else (value, ...)
+    if depth == 0:
+        return False
+    known = True
+    for one in parts:  # most parts are texts and numbers: no call for each of them
+        if type(one) is str:
+            texts.append(one)
+        elif type(one) not in _PLAIN:
+            known = known and one is not ... and _gathered(one, texts, depth - 1)
+    return known
+
+
+_PLAIN: Final = frozenset((str, bool, int, float, type(None)))
 
 
 def _is_quote(item: Any) -> bool:
