@@ -68,7 +68,9 @@ def build() -> StateGraph[Research, Context, Question, Result]:
     graph = StateGraph(Research, input_schema=Question, output_schema=Result, context_schema=Context)
     graph.add_node("clean_input", clean(INPUT, "question"))
     graph.add_node("plan", agent(fallback(plan, plan_by_rule), reads=["question", *PLACES], writes=["plan", "queries"]))
-    graph.add_node("merge", agent(closing(merge), reads=["question", "plan", "collected"], writes=["evidence"]))
+    graph.add_node(
+        "merge", agent(closing(merge), reads=["question", "plan", "collected", "evidence"], writes=["evidence"])
+    )
     graph.add_node("follow_up", agent(follow_up, reads=["question", "evidence"], writes=["queries", "followed"]))
     graph.add_node(
         "settle", agent(closing(settle), reads=["question", "plan", "evidence", "run"], writes=["conflicts"])

@@ -4,6 +4,7 @@ import asyncio
 
 from typing_extensions import TypedDict
 
+from guards.clean import scan
 from nodes.text.duplicates import collapse
 from nodes.text.named import read_plan
 from nodes.text.ranking import rank, spread
@@ -30,16 +31,24 @@ class Merged(TypedDict):
 async def merge(state: Gathered) -> Merged:
     """Rank the union of all findings, best first; a collector that failed only adds nothing."""
     plan = state.get("plan") or read_plan(state["question"])
-    candidates = union(state)
+    candidates, before = union(state), state.get("evidence") or []
     if len(candidates) < READ_ASIDE:
-        return {"evidence": best(candidates, plan)}
-    return {"evidence": await asyncio.to_thread(best, candidates, plan)}
+        return {"evidence": marked(best(candidates, plan), before)}
+    return {"evidence": await asyncio.to_thread(lambda: marked(best(candidates, plan), before))}
 
 
 def union(state: Gathered) -> list[Finding]:
     """Every passage that was found, once."""
     found = {(f.source_id, f.start, f.end): f for c in reversed(state.get("collected", [])) for f in c.findings}
     return list(found.values())[:CANDIDATES]
+
+
+def marked(evidence: list[Finding], before: list[Finding]) -> list[Finding]:
+    """The evidence, each text of it that tries to give orders marked; it stays data. What was looked at is known."""
+    known = {(f.source_id, f.start, f.end): f.suspicious for f in before}
+    orders = ((f, known.get((f.source_id, f.start, f.end))) for f in evidence)
+    told = ((f, scan(f.text) or "" if order is None else order) for f, order in orders)
+    return [f.model_copy(update={"suspicious": order}) if order else f for f, order in told]
 
 
 def best(candidates: list[Finding], plan: Plan) -> list[Finding]:

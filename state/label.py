@@ -29,9 +29,9 @@ class Label(BaseModel):
 
     def __or__(self, other: "Label") -> "Label":
         """The label of what two values meet in: all sources, the lower integrity, the higher confidentiality."""
-        if other is self or other is PROGRAM:
+        if other is self or other is PROGRAM or self == other:
             return self
-        if self is PROGRAM or self == other:
+        if self is PROGRAM:
             return other
         return Label(
             sources=tuple(sorted({*self.sources, *other.sources})[:SOURCES_KEPT]),

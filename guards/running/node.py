@@ -331,7 +331,9 @@ class _Task:
         may, known = self.plan.may, self.taint.label
         for key in keys_of(result):
             label = known if may is None else may.written(key, known, self.plan.name)
-            self.labels[key] = self.labels.get(key, PROGRAM) | label
+            held = self.run.labels.get(key, PROGRAM)
+            if held | label != held:
+                self.labels[key] = self.labels.get(key, PROGRAM) | label
 
     def _routed(self, result: Any) -> Any:
         """Name the way out for a node whose own routing was lost with it."""
@@ -432,7 +434,7 @@ class _Task:
             missing=hidden(tuple(self.missing)) if self.missing else (),
             stop=hidden(self.stop),
             refusal=hidden(self.refusal),
-            taint=self.taint.label,
+            taint=self.taint.label if self.taint.label | self.run.taint != self.run.taint else PROGRAM,
             labels=self.labels,
             vouched=self.taint.vouched,
         )

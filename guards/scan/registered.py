@@ -183,6 +183,15 @@ class Finder:
             if last - first > end - start:
                 yield first, last, "registered secret (letters apart)"
 
+    def finds(self, text: str) -> bool:
+        """Whether one of them is in a text; two searches, however long it is."""
+        if self._search is None:
+            return False
+        lower = _lowered(text)
+        if self._search.find_matches_as_indexes(lower):
+            return True
+        return self._packed is not None and bool(self._packed.find_matches_as_indexes(_bare(lower)))
+
     def redact(self, text: str) -> str:
         """The text without them."""
         return without(text, [(start, end) for start, end, _ in self.spans(text)], REMOVED)
@@ -224,7 +233,8 @@ def _bare(text: str) -> str:
     if text.isascii():
         return text.translate(_DROPPED)
     for c in _APART:
-        text = text.replace(c, "")
+        if c in text:
+            text = text.replace(c, "")
     return text
 
 

@@ -273,7 +273,7 @@ def hidden(value: Any) -> Any:
     if not own.longest:
         return value
     texts = list[str]()
-    if _gathered(value, texts, DEEPEST_HIDDEN_IN) and not any(own.spans("\0".join(texts))):
+    if _gathered(value, texts, DEEPEST_HIDDEN_IN) and not own.finds("\0".join(texts)):
         return value  # one search over all of it: most values end here
     return Hide(own).value(value)
 

