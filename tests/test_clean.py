@@ -19,6 +19,8 @@ from typing_extensions import TypedDict
 from guards import Policy, guard
 from guards.clean import INPUT, OUTPUT, Cleaning, clean, redact, scan
 from guards.errors import Refused
+from guards.scan.registered import finder
+from guards.text.patterns import none_holds
 from guards.text.records import WITHHELD
 from state.answer import Answer, AnswerSource
 from state.guarded import Guarded
@@ -166,6 +168,12 @@ def test_the_quick_look_passes_over_nothing_that_would_be_removed(text: str) -> 
     with patch("guards.text.patterns._holds_nothing", lambda text, own: False):
         whole = redact(text)
     assert redact(text) == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(st.sampled_from([*PIECES, "hunter2", "219-09-9999", "a\u2014b"])).map("".join), max_size=4))
+def test_texts_together_are_judged_as_each_alone(texts: list[str]) -> None:
+    assert none_holds(texts, finder()) <= all(redact(text) == (text, ()) for text in texts)
 
 
 INWARD = ("ignore ", "ignoreprevious", "system", "act as ", "execute ", "javascript: ", "data: ", "<script")

@@ -75,6 +75,11 @@ def candidates(text: str) -> Iterator[tuple[int, int, list[int]]]:
                 yield from _cut(text, start, end, text[max(0, start - LEFT) : start])
 
 
+def hints_at_a_secret(text: str) -> bool:
+    """Whether a text has a word that may stand before one."""
+    return _hint().search(text) is not None
+
+
 def _windows(text: str) -> Iterator[tuple[int, int]]:
     """From the string that holds a hint to the last one that may begin `LEFT` characters behind it; none overlap."""
     first, last = 0, -1

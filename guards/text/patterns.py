@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
 
-from guards.scan.candidates import learnt
+from guards.scan.candidates import hints_at_a_secret, learnt
 from guards.scan.pii import has_digits, ibans, ssns
 from guards.scan.registered import Finder, finder, without
 from guards.scan.shapes import compiled, forms
@@ -95,12 +95,28 @@ def _holds_nothing(text: str, own: Finder) -> bool:
     return nothing and next(learnt().found(text), None) is None
 
 
+def none_holds(texts: Iterable[str], own: Finder) -> bool:
+    """Whether `redact` would leave all of these texts as they are; plain ASCII ones are looked through together."""
+    plain, others = list[str](), list[str]()
+    for text in set(texts):
+        (plain if text.isascii() and is_plain(text) else others).append(text)
+    together = "\0".join(plain)
+    if _beginnings().search(together) is not None or own.finds(together):
+        return False
+    hinted = plain if hints_at_a_secret(together) else ()
+    return not any(next(learnt().found(text), None) for text in hinted) and all(redact(t) == (t, ()) for t in others)
+
+
 @lru_cache(maxsize=1)
 def _beginnings() -> Any:
     """What every match of the removals holds, the learnt one's and our own secrets' aside."""
     marks = [re.escape(mark) for marks, _ in _SHAPES for mark in marks]
     label = r"(?i:passwd|password|token|key|secret)[\"']?[ \t]{0,20}\n?[ \t]{0,20}[:=]"
-    numbers = (r"\d(?:[ .-]?\d){12}", r"\d{3}[- ]?\d{2}[- ]?\d{4}", r"[A-Za-z]\d\d[ -]?[A-Za-z0-9]{2}")
+    numbers = (
+        r"\d(?:[ .-]?\d){12}",
+        r"\d{3}[- ]?\d{2}[- ]?\d{4}",
+        r"(?:^|[^A-Za-z0-9])[A-Za-z]{2}\d\d(?:[ -]?[A-Za-z0-9]){11}",
+    )
     return compiled("|".join((*marks, label, "@", *numbers, forms())))
 
 
