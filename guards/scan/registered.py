@@ -142,7 +142,7 @@ class Finder:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        spelled = {spelling.lower(): name for one in secrets for name, spelling in forms(one).items()}
+        spelled = {spelling.lower(): name for one in secrets for name, spelling in reversed(forms(one).items())}
         self.names = list(spelled.values())
         self._spellings, self._spellings_apart = sorted(spelled), list[str]()
         self.longest = 2 * max(map(len, spelled), default=0)
