@@ -309,6 +309,12 @@ def test_nothing_active_is_left_of_any_text_and_a_second_time_changes_nothing(te
     assert inert(clean)[0] == clean and seen(clean) == clean
 
 
+@pytest.mark.parametrize("text", ["\ufffd\x00\ufffd::\ufffd::2\x122444444405944444444222"])
+def test_a_mark_beside_it_makes_nothing_look_new(text: str) -> None:
+    once = scan_output(text).clean
+    assert scan_output(once).clean == once
+
+
 # -- the command
 
 

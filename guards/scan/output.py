@@ -23,6 +23,7 @@ Action = Literal["redact", "mask", "hash", "block", "keep"]
 LONGEST: Final = 1_000_000
 """Characters; a longer text is withheld as a whole."""
 
+PASSES: Final = 4
 LABELS: Final = {"email": "e-mail", "ip": "IP address", "iban": "IBAN", "ssn": "SSN"}
 MASKED: Final = 4
 """Characters at the end that `mask` shows of a longer value."""
@@ -51,10 +52,20 @@ def scan_output(text: str, actions: Mapping[str, Action] | None = None, image: A
         return Verdict(True, tuple(reasons), tuple(leaking), "")
     if bare == text:
         spans += leaking
-    shown, active = inert(replaced(bare, leaking, wanted), image)
+    shown, active = inert(_replaced_all(bare, leaking, wanted), image)
     reasons += active
     spans += [(0, len(text), "markup")] if active else []
     return Verdict(bool(reasons), tuple(dict.fromkeys(reasons)), tuple(sorted(spans)), shown)
+
+
+def _replaced_all(text: str, found: list[Span], wanted: Mapping[str, Action]) -> str:
+    """Until nothing more is found: what stands beside a mark may look like what it did not look like before."""
+    for _ in range(PASSES):
+        if not found:
+            break
+        text = replaced(text, found, wanted)
+        found = [span for span in leaks(text) if wanted.get(kind_of(span[2]), "redact") == "redact"]
+    return text
 
 
 def leaks(text: str) -> list[Span]:
