@@ -1,14 +1,14 @@
 """Taint gate: a call that changes the world, made after something from outside was read, waits for a person.
 
-What counts: calls of declared tools in a graph with `Policy(acts=Acts(...))`. A read of anything but the user's own
-records taints the run from there on, for good: taint is in the run's record, passes to and from sub-agents, and
-survives checkpoints and resumes. A tainted call that writes, sends or spends is made at once only when its tool is
-planned and it says nothing but what the user said (`guards.taint.words`). Any other stops at an `interrupt` that shows
-what, to whom and why; only yes lets it pass, once. Undeclared tools are refused. Source of the rule: CaMeL; the rule of
-two.
+What counts: calls of declared tools in a graph with `Policy(acts=Acts(...))`, and in its sub-agents. What an agent has
+read is the label of its keys, its tools' answers and what it brings (`state.label`), and of all that the run has read
+where it declares nothing; a read of the user's own records taints nothing and vouches. A tainted call that writes, sends
+or spends is made at once only when its tool is planned and it says nothing but what the user said
+(`guards.taint.words`). Any other stops at an `interrupt` (`guards.taint.question`), and so does one that an execution
+before has begun (`guards.taint.once`). Undeclared tools, those that an agent may not call, and arguments that hold a
+secret are refused. Source of the rule: CaMeL; the rule of two.
 
-Not covered: what a tool does beyond its declaration; tools that are called without LangChain. A node begins anew when a
-person has answered, so let it make one call that changes the world.
+Not covered: what a tool does beyond its declaration; tools that are called without LangChain.
 """
 
 from collections import Counter
