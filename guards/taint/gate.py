@@ -2,8 +2,8 @@
 
 What counts: calls of declared tools in a graph with `Policy(acts=Acts(...))`, and in its sub-agents. What an agent has
 read is the label of its keys, its tools' answers and what it brings (`state.label`), and of all that the run has read
-where it declares nothing; a read of the user's own records taints nothing and vouches. A tainted call that writes, sends
-or spends is made at once only when its tool is planned and it says nothing but what the user said
+where it declares nothing; a read of the user's own records taints nothing and vouches. A tainted call that writes,
+sends or spends is made at once only when its tool is planned and it says nothing but what the user said
 (`guards.taint.words`). Any other stops at an `interrupt` (`guards.taint.question`), and so does one that an execution
 before has begun (`guards.taint.once`). Undeclared tools, those that an agent may not call, and arguments that hold a
 secret are refused. Source of the rule: CaMeL; the rule of two.
