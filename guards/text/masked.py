@@ -6,7 +6,6 @@ and a quote hold none of it. The exact places are marked where they are known, e
 
 from typing import Final
 
-from guards.scan.output import kind_of, leaks
 from guards.scan.registered import FILL, as_long
 from guards.text.patterns import CARD, EMAIL, KINDS, SECRET, labelled, redact
 
@@ -31,6 +30,8 @@ def _held(text: str) -> bool:
 
 def _marked(text: str) -> str:
     """The places that are known for sure."""
+    from guards.scan.output import kind_of, leaks  # most texts hold nothing, and never get here
+
     for start, end, reason in (*leaks(text), *labelled(text)):
         if mark := _MARKS.get(kind_of(reason)):
             hidden = as_long(mark, end - start) if "\n" not in text[start:end] else _blocks(text[start:end])
