@@ -19,9 +19,11 @@ from unittest.mock import patch
 from bench.indexing import data_folder, folder, questions, texts
 from bench.table import Row, finish
 from guards.audit.record import record, written
+from guards.running.labelling import Labelling
 from guards.scan.verdict import Verdict
 from guards.stores.chosen import close_stores
-from guards.taint.gate import CLEAR
+from guards.taint.taint import CLEAR, Taint
+from state.label import PROGRAM, Label
 
 ALLOWED = 200.0
 """Microseconds an entry."""
@@ -113,6 +115,28 @@ async def _unwashed(rule: object, key: str, value: Any) -> Any:
     return value, []
 
 
+class _Unlabelled(Labelling):
+    """Keeps nothing."""
+
+    def __init__(self) -> None:
+        self.taint, self.labels = CLEAR, {}
+
+    def begin(self) -> Taint:
+        return CLEAR
+
+    def end(self, taint: Taint) -> None:
+        pass
+
+    def wrote(self, keys: object) -> None:
+        pass
+
+    def widened(self) -> Label:
+        return PROGRAM
+
+
+UNLABELLED = _Unlabelled()
+
+
 @contextmanager
 def _without_security() -> Iterator[None]:
     """No scanner, no search for secrets, no label and no record."""
@@ -125,9 +149,7 @@ def _without_security() -> Iterator[None]:
         stack.enter_context(patch.object(clean, "washed", _unwashed))
         stack.enter_context(patch.object(clean, "record", lambda *_, **__: None))
         stack.enter_context(patch("guards.text.sweep.scan_input", lambda text: Verdict(False, (), (), text)))
-        stack.enter_context(patch("guards.running.node._Task._taint", lambda task: CLEAR))
-        stack.enter_context(patch("guards.running.node._Task._label_keys", lambda task, result: None))
-        stack.enter_context(patch("guards.running.node._Task._widen", lambda task, taint: None))
+        stack.enter_context(patch("guards.running.node.Labelling", lambda *_: UNLABELLED))
         yield
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from guards.audit.record import record
 from guards.errors import Permanent
+from guards.running.asking import agreed, identity
 from guards.taint.agent import Capabilities, put
-from guards.taint.answers import says_yes
 from guards.text.records import read
 
 LONGEST: Final = 20_000
@@ -28,15 +28,13 @@ def approve(key: str, *, into: str) -> Callable[..., Awaitable[dict[str, Any]]]:
     """
 
     async def ask(state: Any) -> dict[str, Any]:
-        from langgraph.types import interrupt
-
         value = read(state, key)
         text = value if isinstance(value, str) else repr(value)
         if len(text) > LONGEST:
             raise Permanent(f"'{key}' has {len(text):,} characters; a person is shown {LONGEST:,} at most")
-        agreed = says_yes(interrupt({"kind": "approval", "key": key, "value": text, "answers": ["yes", "no"]}))
-        record("approved" if agreed else "denied", "value", text=text, rules=[key])
-        if not agreed:
+        yes = agreed({"kind": "approval", "key": key, "value": text}, identity("approval", key, text))
+        record("approved" if yes else "denied", "value", text=text, rules=[key])
+        if not yes:
             raise Permanent(f"a person said no to '{key}'")
         return {into: value}
 

@@ -11,16 +11,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
-from weakref import WeakValueDictionary
-
-from pydantic import BaseModel
 
 from guards.audit.record import record
 from guards.errors import Refused
+from guards.running.asking import agreed, identity
 from guards.running.overwrite import in_place
 from guards.scan.injection import orders as scan
 from guards.taint.agent import ours
-from guards.taint.answers import says_yes
 from guards.text.patterns import redact
 from guards.text.records import blank, read
 from guards.text.sweep import Check, Wash
@@ -122,7 +119,7 @@ def _judge(rule: Cleaning, key: str, hits: list[str], value: Any) -> list[Missin
     what, why = (rule.on_hit, certain[0]) if certain else (rule.on_suspicion, hits[0])
     text = value if isinstance(value, str) else None
     if what == "ask":
-        denied = _person_says_no(key, hits)
+        denied = _person_says_no(key, hits, value)
         record("denied" if denied else "approved", "input", rules=hits, text=text, taint=["user"])
         if denied:
             raise Refused(f"a person refused the {key}, which looks like an injection ({why})")
@@ -133,12 +130,10 @@ def _judge(rule: Cleaning, key: str, hits: list[str], value: Any) -> list[Missin
     return [Missing(what=key, status="ok", reason=f"looks like an injection ({why}); passed on as data", optional=True)]
 
 
-def _person_says_no(key: str, hits: list[str]) -> bool:
-    """Stop here until a person answers; only `true` or "yes" lets it pass."""
-    from langgraph.types import interrupt
-
-    said = interrupt({"kind": "suspicious input", "key": key, "reasons": hits[:10], "answers": ["yes", "no"]})
-    return not says_yes(said)
+def _person_says_no(key: str, hits: list[str], value: Any) -> bool:
+    """Stop here until a person answers; only yes lets it pass, and only the very text that was asked about."""
+    question = {"kind": "suspicious input", "key": key, "reasons": hits[:10]}
+    return not agreed(question, identity("input", key, value))
 
 
 def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
@@ -162,19 +157,11 @@ def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
 
 async def washed(rule: Cleaning, key: str, value: Any) -> tuple[Any, list[Missing]]:
     """A value for a key as it may leave, and what had to be dropped; what was found goes on record."""
-    if _clean.get((id(value), rule)) is value:
-        return value, []
     wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep)
     cleaned = await _washed(wash, key, value)
     if wash.kinds:
         record("redacted", "output", rules=sorted(wash.kinds))
-    if isinstance(cleaned, BaseModel):
-        _clean[id(cleaned), rule] = cleaned
     return cleaned, wash.lost
-
-
-_clean: "WeakValueDictionary[tuple[int, Cleaning], BaseModel]" = WeakValueDictionary()
-"""Records that are clean as they are: what was cleaned as it was written is not cleaned again at the end."""
 
 
 def _withheld(state: Any, keys: tuple[str, ...]) -> Update:

@@ -34,10 +34,15 @@ class Label(BaseModel):
         if self is PROGRAM:
             return other
         return Label(
-            sources=tuple(sorted({*self.sources, *other.sources})[:SOURCES_KEPT]),
+            sources=self._with(other.sources),
             integrity=min(self.integrity, other.integrity, key=_LEVELS.index),
             confidentiality=max(self.confidentiality, other.confidentiality, key=_CONFIDENTIAL.index),
         )
+
+    def _with(self, more: tuple[str, ...]) -> tuple[str, ...]:
+        """The sources, each once; at the limit those that are known stay, and no further one is named."""
+        room = max(0, SOURCES_KEPT - len(self.sources))
+        return tuple(sorted((*self.sources, *sorted(set(more) - set(self.sources))[:room])))
 
 
 PROGRAM: Final = Label()

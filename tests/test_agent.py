@@ -4,6 +4,8 @@ import asyncio
 import datetime
 import enum
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -27,7 +29,7 @@ from guards.taint.reach import reach
 from guards.taint.typed import free_text, matches
 from state.board import Board, Order, Orders, post
 from state.guarded import Run
-from state.label import PROGRAM, Label, outside
+from state.label import PROGRAM, SOURCES_KEPT, Label, outside
 from state.remembered import Fact
 
 done: list[tuple[str, Any]] = []
@@ -451,6 +453,12 @@ def test_labels_only_widen(labels: list[Label]) -> None:
         wider = met | label
         assert wider | met == wider and wider | label == wider and set(met.sources) <= set(wider.sources)
         met = wider
+
+
+def test_at_the_limit_a_label_keeps_the_sources_that_it_has() -> None:
+    full = reduce(or_, (outside(f"tool {number:03}") for number in range(50, 100)))
+    wider = full | outside("a new one", private=True)
+    assert len(full.sources) == SOURCES_KEPT and wider.sources == full.sources and wider.confidentiality == "private"
 
 
 def rules(*nodes: tuple[str, Any], policy: Any = POLICY) -> dict[str, str]:

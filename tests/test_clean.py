@@ -165,7 +165,7 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     )
 )
 def test_the_quick_look_passes_over_nothing_that_would_be_removed(text: str) -> None:
-    with patch("guards.text.patterns._holds_nothing", lambda text, own: False):
+    with patch("guards.text.patterns._hold_nothing", lambda texts, own: False):
         whole = redact(text)
     assert redact(text) == whole
 

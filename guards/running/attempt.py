@@ -41,6 +41,8 @@ class Attempt:
         held: What its open calls may still use.
         taint: Where its texts come from (`guards.taint.gate.Taint`), where the policy wants to know.
         may: What its agent may do (`guards.taint.agent.Capabilities`), where that is declared.
+        answers: How many answers people had given when its task began.
+        asked: What they were asked last (`guards.running.asking`).
         calls: Its calls that are open.
         loop: Where it runs.
         thread: The thread that runs the loop.
@@ -59,11 +61,14 @@ class Attempt:
         limits: Limits = UNLIMITED,
         taint: Any = None,
         may: Any = None,
+        answers: int = 0,
+        asked: tuple[Any, ...] = (),
     ) -> None:
         self.scope = scope
         self.node, self.place, self.limits = node, place, limits
         self.meter = meter
         self.taint, self.may = taint, may
+        self.answers, self.asked = answers, asked
         self.parent = current_attempt.get()
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds

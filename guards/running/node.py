@@ -10,8 +10,6 @@ import math
 import time
 from contextvars import Context, copy_context
 from dataclasses import replace
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -29,6 +27,7 @@ from guards.remember import newly_barred
 from guards.running.attempt import NOTHING, Attempt
 from guards.running.current import current_attempt
 from guards.running.fields import check_fields
+from guards.running.labelling import Labelling
 from guards.running.losses import REASON_LENGTH, line, loss
 from guards.running.node_plan import NodePlan
 from guards.running.retry import again, is_transient
@@ -58,14 +57,12 @@ from guards.running.wiring import (
     step_of,
     tenant_of,
     thread_of,
-    was_sent,
     write_run,
 )
 from guards.taint.agent import check_written, shown
-from guards.taint.gate import CLEAR, Taint, around, beginning
+from guards.taint.taint import Taint
 from guards.text.sweep import hidden
 from state.guarded import Ceiling, Missing, Run, Spent, Status, join
-from state.label import PROGRAM, Label
 from state.remembered import Remembered
 
 log = logging.getLogger("interlock")
@@ -113,8 +110,7 @@ class _Task:
         self.spent = NOTHING
         self.ceiling: Ceiling | None = None
         self.missing: list[Missing] = []
-        self.taint = CLEAR
-        self.labels: dict[str, Label] = {}
+        self.labelling = Labelling(plan, self.run, self.scope, config)
         self.stop = ""
         self.refusal = ""
         self.degraded: tuple[str, ...] = ()
@@ -232,19 +228,18 @@ class _Task:
         return await self._bounded(body, _least(self.plan.policy.timeout, max(0.05, self._left(True) / 2)), False)
 
     async def _bounded(self, body: Runnable[Any, Any], seconds: float, stoppable: bool) -> Any:
-        limits = self.plan.policy.per_attempt
-        taint = self._taint()
-        if taint.kept and self.answers:
-            taint.answers, taint.asked = self.answers, await asked_before(self.config)
+        taint = self.labelling.begin()
         attempt = Attempt(
             self.scope,
             seconds,
             METER,
             node=self.plan.name,
             place=self.task,
-            limits=limits,
+            limits=self.plan.policy.per_attempt,
             taint=taint,
             may=self.plan.may,
+            answers=self.answers,
+            asked=await asked_before(self.config) if self.answers else (),
         )
         try:
             return await attempt.run(body.ainvoke(self._shown(), self.config), self.context, stoppable)
@@ -256,7 +251,7 @@ class _Task:
             raise self._final(error, taint) from error.__cause__
         finally:
             leave_open_calls(attempt)
-            self._widen(taint)
+            self.labelling.end(taint)
             if attempt.spent is not NOTHING:
                 self.spent = self.spent + attempt.spent
             if attempt.abandoned:
@@ -299,42 +294,6 @@ class _Task:
         may = self.plan.may
         return self.state if may is None else shown(self.state, may, self.plan.name)
 
-    def _taint(self) -> Taint:
-        """Where the texts of this node come from, as far as is known when it begins."""
-        if not self.plan.labelled:
-            return around()
-        known = f"{self.run.vouched} {self.scope.taint[1]}".strip()
-        return beginning(self.plan.policy.acts, self._read, self._read_label(), known, around())
-
-    def _read_label(self) -> Label:
-        """Of what the node is shown: of its keys, where it says which; of all that the run has read, where it does not.
-
-        A payload that a router sent says nothing of where it comes from.
-        """
-        may = self.plan.may
-        if may is None or was_sent(self.config):
-            return self.run.taint | self.scope.taint[0] | (PROGRAM if may is None else may.brought)
-        labels = {id(label): label for key in may.reads if (label := self.run.labels.get(key)) is not None}
-        return reduce(or_, labels.values(), may.brought)
-
-    def _widen(self, taint: Taint) -> None:
-        """What this node has read counts for the run, in this process at once and in its record when it ends."""
-        if self.plan.labelled:
-            self.scope.taint = self.scope.taint[0] | taint.label, taint.vouched
-            self.taint = taint
-            above = current_attempt.get()
-            if above is not None and above.taint is not None and above.taint.kept:
-                above.taint.widen(taint.label)
-
-    def _label_keys(self, result: Any) -> None:
-        """Each value that was written gets the label of all that the node has read, unless a gate cleared it."""
-        may, known = self.plan.may, self.taint.label
-        for key in keys_of(result):
-            label = known if may is None else may.written(key, known, self.plan.name)
-            held = self.run.labels.get(key, PROGRAM)
-            if held | label != held:
-                self.labels[key] = self.labels.get(key, PROGRAM) | label
-
     def _routed(self, result: Any) -> Any:
         """Name the way out for a node whose own routing was lost with it."""
         if not self.plan.way_out or isinstance(result, Command):
@@ -366,8 +325,7 @@ class _Task:
         result, records = without_key(result, RUN)
         if self.plan.may is not None:
             check_written(written(result), self.plan.may, self.plan.name)
-        if self.plan.labelled:
-            self._label_keys(result)
+        self.labelling.wrote(keys_of(result))
         for record in records:
             self._take_over(record)
         result, lost = narrowed_update(result, narrower(self.plan.policy.fan_out, self.scope.degraded))
@@ -434,9 +392,9 @@ class _Task:
             missing=hidden(tuple(self.missing)) if self.missing else (),
             stop=hidden(self.stop),
             refusal=hidden(self.refusal),
-            taint=self.taint.label if self.taint.label | self.run.taint != self.run.taint else PROGRAM,
-            labels=self.labels,
-            vouched=self.taint.vouched,
+            taint=self.labelling.widened(),
+            labels=self.labelling.labels,
+            vouched=self.labelling.taint.vouched,
         )
         return delta if self.base is None else join(self.base, delta)
 

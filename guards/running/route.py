@@ -22,6 +22,8 @@ from guards.running.progress import compared, standstill
 from guards.running.scope import enter, idle
 from guards.running.width import narrowed
 from guards.running.wiring import (
+    answers_given,
+    asked_before,
     paused_or_lost,
     read_key,
     read_run,
@@ -32,7 +34,7 @@ from guards.running.wiring import (
     thread_of,
     write_run,
 )
-from guards.taint.gate import around, beginning
+from guards.taint.taint import around, beginning
 from guards.text.sweep import hidden
 from state.guarded import Missing, Progress, Run
 
@@ -102,8 +104,17 @@ class GuardedRoute:
         place, limits = step_of(config)[1], self.plan.policy.per_attempt
         read = run.taint | scope.taint[0]
         taint = beginning(self.plan.policy.acts, lambda key: read_key(config, key), read, run.vouched, around())
+        answers = answers_given(config)
         attempt = Attempt(
-            scope, self._seconds(run), METER, node=self.plan.source, place=place, limits=limits, taint=taint
+            scope,
+            self._seconds(run),
+            METER,
+            node=self.plan.source,
+            place=place,
+            limits=limits,
+            taint=taint,
+            answers=answers,
+            asked=await asked_before(config) if answers else (),
         )
         try:
             return await attempt.run(self.plan.path.ainvoke(state, config), copy_context(), stoppable=True)

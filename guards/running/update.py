@@ -85,9 +85,7 @@ def with_key(result: Any, key: str, value: Any) -> Any:
         return {**result, key: value}
     if isinstance(result, Command):
         return replace(result, update=[*_written(result), (key, value)])
-    return (
-        [*result, Command(update={key: value})] if isinstance(result, list) else (*result, Command(update={key: value}))
-    )
+    return [*result, Command(update={key: value})]
 
 
 def _from_dict(update: dict[str, Any], key: str) -> tuple[Any, list[Any]]:

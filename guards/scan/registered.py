@@ -1,8 +1,8 @@
 """Registered: secrets that this process knows, found in whatever form they try to leave (guide: G2, L3).
 
 Known are the values of environment variables whose names say so, the lines of the files that INTERLOCK_SECRET_FILES
-names (as in PATH; read once), and what `register` was told. Each is looked for in
-`FORMS` spellings at once with Aho-Corasick, so the work is linear in the text and does not grow with their number.
+names (as in PATH; read once), and what `register` was told. Each is looked for in all its `forms` at once with
+Aho-Corasick, so the work is linear in the text and does not grow with their number.
 Not covered: a secret cut into pieces with other text between them, or encrypted.
 """
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from guards.calls.calls import Call
 from guards.ledger.entries import RUN_KEPT
+from guards.running.asking import identity
 from guards.stores import Rows
 from guards.stores.chosen import store
-from guards.taint.question import digest
 
 PREFIX: Final = "act:"
 
@@ -22,7 +22,7 @@ async def begun_before(call: Call) -> bool:
     Raises:
         StoreDown: The store does not answer, so the call is not made.
     """
-    attempt, ident = call.attempt, digest(call)
+    attempt, ident = call.attempt, identity(call.name, dict(call.arguments))
     number = attempt.taint.counted(ident)
     key = f"{PREFIX}{attempt.scope.run.id}|{attempt.place}|{ident}|{number}"
     found: list[bool] = []

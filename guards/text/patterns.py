@@ -6,7 +6,7 @@ everything that it scanned. Text is matched whatever its case. Units: characters
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
@@ -80,7 +80,7 @@ def redact(text: str, keep: frozenset[str] = frozenset(), own: Finder | None = N
         kinds = ["control"] if seen != text else []
         seen = without_unseen(seen)
     secrets_of_ours = own or finder()
-    if seen is text and text.isascii() and _holds_nothing(text, secrets_of_ours):
+    if seen is text and text.isascii() and _hold_nothing((text,), secrets_of_ours):
         return text, ()
     for _ in range(_PASSES):
         before, seen = seen, _removed(seen, keep, secrets_of_ours, kinds)
@@ -89,22 +89,20 @@ def redact(text: str, keep: frozenset[str] = frozenset(), own: Finder | None = N
     return seen, tuple(dict.fromkeys(kinds))
 
 
-def _holds_nothing(text: str, own: Finder) -> bool:
-    """Whether nothing below would find anything in an ASCII text: one search for all that they begin with."""
-    nothing = _beginnings().search(text) is None and next(own.spans(text), None) is None
-    return nothing and next(learnt().found(text), None) is None
-
-
 def none_holds(texts: Iterable[str], own: Finder) -> bool:
     """Whether `redact` would leave all of these texts as they are; plain ASCII ones are looked through together."""
     plain, others = list[str](), list[str]()
     for text in set(texts):
         (plain if text.isascii() and is_plain(text) else others).append(text)
+    return _hold_nothing(plain, own) and all(redact(text) == (text, ()) for text in others)
+
+
+def _hold_nothing(plain: Sequence[str], own: Finder) -> bool:
+    """Whether nothing below would find anything in these ASCII texts: one search for all that a match begins with."""
     together = "\0".join(plain)
     if _beginnings().search(together) is not None or own.finds(together):
         return False
-    hinted = plain if hints_at_a_secret(together) else ()
-    return not any(next(learnt().found(text), None) for text in hinted) and all(redact(t) == (t, ()) for t in others)
+    return not hints_at_a_secret(together) or not any(next(learnt().found(text), None) for text in plain)
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ What a walk does not change comes back as the same object.
 import dataclasses
 import enum
 import pathlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ _PHRASES: Final = {
 }
 
 
-class _Sweep:
+class _Sweep(ABC):
     """One walk over one value."""
 
     def __init__(self, longest: int, most: int, deepest: int) -> None:
@@ -96,8 +97,9 @@ class _Sweep:
         same = all(key in value and cleaned[key] is value[key] for key in cleaned) and len(cleaned) == len(value)
         return value if same else cleaned
 
+    @abstractmethod
     def text(self, text: str, name: str) -> str:
-        raise NotImplementedError
+        """What becomes of a string."""
 
     def number(self, value: Any) -> Any:
         return value
@@ -105,8 +107,9 @@ class _Sweep:
     def stays(self, item: Any) -> bool:
         return True
 
+    @abstractmethod
     def beyond(self, value: Any, name: str, why: str) -> Any:
-        raise NotImplementedError
+        """What becomes of a value that cannot be walked."""
 
 
 class Check(_Sweep):
