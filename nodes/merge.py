@@ -46,9 +46,13 @@ def union(state: Gathered) -> list[Finding]:
 def marked(evidence: list[Finding], before: list[Finding]) -> list[Finding]:
     """The evidence, each text of it that tries to give orders marked; it stays data. What was looked at is known."""
     known = {(f.source_id, f.start, f.end): f.suspicious for f in before}
-    orders = ((f, known.get((f.source_id, f.start, f.end))) for f in evidence)
-    told = ((f, scan(f.text) or "" if order is None else order) for f, order in orders)
-    return [f.model_copy(update={"suspicious": order}) if order else f for f, order in told]
+
+    def look(found: Finding) -> Finding:
+        place = found.source_id, found.start, found.end
+        order = known[place] if place in known else scan(found.text)
+        return found.model_copy(update={"suspicious": order}) if order else found
+
+    return list(map(look, evidence))
 
 
 def best(candidates: list[Finding], plan: Plan) -> list[Finding]:

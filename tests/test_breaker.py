@@ -139,7 +139,10 @@ def test_no_lease_is_longer_than_the_longest() -> None:
     circuit = opened()
     circuit.now += 30
     circuit.enter(lease=float("inf"))
-    circuit.now += LEASE_SECONDS
+    circuit.now += LEASE_SECONDS - 1
+    with pytest.raises(CircuitOpen):
+        circuit.enter()
+    circuit.now += 1
     circuit.enter()
 
 

@@ -43,6 +43,9 @@ def test_each_provider_has_places_of_its_own_and_tools_need_none() -> None:
                 await gate.enter(call(TWO, provider=provider))
         for _ in range(5):
             await gate.enter(call(TWO, kind="tool"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await gate.enter(call(TWO, provider="a#1"))
 
     at_once(work)
 

@@ -10,7 +10,7 @@ from langchain_core.tools import BaseTool
 
 from guards.checks.hole import Hole
 from guards.checks.rules_state import writes
-from guards.drawings.drawing import Drawing, Node, is_compiled
+from guards.drawings.drawing import Drawing, Node, function_of, is_compiled
 from guards.drawings.source import referenced
 from guards.policy import Policy
 from guards.taint.agent import Capabilities, capabilities
@@ -70,8 +70,9 @@ def _called(node: Node) -> set[str]:
 def _called_inside(graph: Any) -> set[str]:
     from guards.guard import drawing_of
 
-    specs = getattr(getattr(graph, "builder", None), "nodes", {}) and drawing_of(graph).nodes
-    mays = (capabilities(getattr(spec.runnable, "afunc", None) or spec.runnable) for spec in specs.values())
+    if getattr(graph, "builder", None) is None:
+        return set()
+    mays = (capabilities(function_of(spec.runnable)) for spec in drawing_of(graph).nodes.values())
     return {tool for may in mays if may is not None for tool in may.calls}
 
 

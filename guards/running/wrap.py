@@ -188,11 +188,8 @@ def _cleaned_at_once(drawing: Builder) -> dict[str, Cleaning]:
     """The keys that an output cleaner cleans, and its rule: nothing uncleaned is kept in between."""
     functions = [_function(spec.runnable) for spec in drawing.nodes.values()]
     rules = [(key, one.rule) for one in functions if getattr(one, "cleans", "") == "output" for key in one.keys]
-    return {
-        key: rule
-        for key, rule in rules
-        if (not _holds_messages(drawing, key) if rule.at_once is None else rule.at_once)
-    }
+    unless = {key for key, rule in rules if rule.at_once is None and _holds_messages(drawing, key)}
+    return {key: rule for key, rule in rules if rule.at_once is not False and key not in unless}
 
 
 def _holds_messages(drawing: Builder, key: str) -> bool:
