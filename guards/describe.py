@@ -227,19 +227,11 @@ def _row(node: NodeView) -> tuple[str, ...]:
     written = ", ".join(node.writes) + ("?" if node.writes_more else "")
     bound = f"{_shown(node.timeout)} s x {node.attempts}"
     plain = f"else {node.fallback}" if node.fallback else ""
-    if not node.declared:
-        return (
-            node.name,
-            " ".join(node.kinds),
-            bound,
-            f"reads {', '.join(node.reads)}",
-            f"writes {written or '-'}",
-            "",
-            plain,
-        )
-    tools = f"call {', '.join(node.calls)}" if node.calls else f"bring {node.brings}" if node.brings else ""
-    rights = f"may read {', '.join(node.reads) or '-'}", f"write {written or '-'}", tools
-    return node.name, " ".join(node.kinds), bound, *rights, plain
+    seen, written = ", ".join(node.reads) or "-", written or "-"
+    rights = (f"may read {seen}", f"write {written}") if node.declared else (f"reads {seen}", f"writes {written}")
+    tools = [f"call {', '.join(node.calls)}"] if node.calls else []
+    sources = [f"bring {node.brings}"] if node.brings else []
+    return node.name, " ".join(node.kinds), bound, *rights, "; ".join(tools + sources), plain
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

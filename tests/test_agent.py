@@ -493,6 +493,8 @@ def test_nobody_has_outside_texts_private_data_and_effects_at_once_without_a_per
 def test_describe_prints_what_each_agent_may() -> None:
     text = describe(chain(READER, payer()))
     assert "may read question" in text and "call read_page (read)" in text and "call pay (spend)" in text
+    both = agent(idles, reads=[], writes=[], calls=[directory], brings="web", private=True)
+    assert "may read -  write -  call directory (read); bring web (private)" in describe(chain(("both", both)))
 
 
 def test_a_fallback_keeps_the_declaration_and_the_declaration_the_fallback() -> None:

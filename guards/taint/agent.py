@@ -99,14 +99,14 @@ def agent(
     Raises:
         ValueError: An extracted type can hold free text, which can hold orders, or its key is not written.
     """
-    typed = dict(extracts or {})
+    typed, written = dict(extracts or {}), frozenset(writes)
     for key, kind in typed.items():
-        if key not in set(writes := tuple(writes)):
+        if key not in written:
             raise ValueError(f"agent(extracts={{{key!r}: ...}}): it does not write '{key}'")
         if text := free_text(kind):
             raise ValueError(f"agent(extracts={{{key!r}: ...}}): {text}; a Literal or an Enum says what it may be")
     tools = {tool.name: declared(getattr(tool, "metadata", None)) for tool in calls}
-    return put(node, Capabilities(frozenset(reads), frozenset(writes), tools, brings, private, typed))
+    return put(node, Capabilities(frozenset(reads), written, tools, brings, private, typed))
 
 
 def put(node: Node, may: Capabilities) -> Node:
