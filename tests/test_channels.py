@@ -1,5 +1,6 @@
 """A secret that this process knows leaves it on no channel, in no spelling, in one piece or in many (guide: G2)."""
 
+import asyncio
 import json
 import logging
 import sqlite3
@@ -117,6 +118,23 @@ async def test_a_secret_that_comes_in_pieces_is_held_back(spelling: str, size: i
     told = text_of(parts)
     assert not leaks(told) and len(told) == len(text)
     assert told.startswith("Well then: [secret removed") and told.endswith("And there is more to say, apart from keys.")
+
+
+async def test_who_stops_listening_ends_the_run() -> None:
+    ended: list[str] = []
+
+    async def agent(state: State) -> State:
+        get_stream_writer()("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("agent")
+        return {}
+
+    stream: Any = guard(bare(agent), POLICY).astream({"question": "q"}, stream_mode="custom")
+    assert await anext(stream) == "begun" and not ended
+    await stream.aclose()
+    assert ended == ["agent"]
 
 
 async def test_what_cannot_be_a_secret_is_not_held_back() -> None:

@@ -6,7 +6,8 @@ comes with its message's last chunk. At the limit: the longest spelling of a sec
 pieces of one secret in two messages, or in two texts that a node streams itself.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 from langchain_core.messages import AIMessageChunk, BaseMessageChunk
@@ -27,7 +28,8 @@ _TWICE: Final = frozenset({"tool_calls", "function_call"})
 
 def hide_in_streams(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> None:
     """Let this compiled graph take in and stream no secrets."""
-    parts, events = compiled.astream, compiled.astream_events
+    parts: Any = compiled.astream
+    events: Any = compiled.astream_events
 
     def astream(input: Any, *args: Any, **kwargs: Any) -> Any:
         found = parts(hidden(input), *args, **kwargs)  # the first checkpoint holds the input as it came
@@ -45,11 +47,12 @@ def _tells_more(modes: Any) -> bool:
     return not wanted <= WASHED and bool(finder().longest)
 
 
-async def _hidden(parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _hidden(parts: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
     chunks = Chunks(finder())
-    async for part in parts:
-        for shown in chunks.parts(part):
-            yield shown
+    async with aclosing(parts):  # who stops listening ends the run, as without us
+        async for part in parts:
+            for shown in chunks.parts(part):
+                yield shown
     for rest in chunks.rest():
         yield rest
 
