@@ -316,7 +316,7 @@ async def test_a_cancelled_search_stops_reading(docs: Path, monkeypatch: pytest.
 CHILD = """
 import asyncio, os, sys
 from nodes.sources import documents, index
-index.BATCH = 20
+index.BATCH, index.BUSY_TRIES = 20, 200  # a slow disk is no reason to give up
 print("ready", flush=True)
 sys.stdin.readline()
 def parse(base, path, name, read=documents.parse):
