@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from guards import Policy
 from guards.stores import Store
 
-LOOSE = Policy(seconds=20, timeout=5, attempts=1, clean_input=False, clean_output=False)
+LOOSE = Policy(seconds=300, timeout=60, attempts=1, clean_input=False, clean_output=False)
 """Limits that do not matter, for drawings of nodes that are no agents."""
 
 

@@ -246,12 +246,12 @@ class ModelServer:
     def open_now(self) -> int:
         return sum(call.state == "open" for call in self.calls)
 
-    def wait_for(self, fact: Callable[[], bool], seconds: float = 5.0) -> bool:
+    def wait_for(self, fact: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Block until `fact()` holds, checked at every change of the log; False when the time is up."""
         with self._changed:
             return self._changed.wait_for(fact, seconds)
 
-    async def until(self, fact: Callable[[], bool], seconds: float = 5.0) -> bool:
+    async def until(self, fact: Callable[[], bool], seconds: float = 60.0) -> bool:
         """`wait_for` without blocking the caller's loop."""
         return await asyncio.to_thread(self.wait_for, fact, seconds)
 

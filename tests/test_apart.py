@@ -18,7 +18,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from guards import Permanent, TimedOut, Transient, apart, closing, guard, request_stop
 from guards.running.scope import forget_stop
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 SCRIPT = """
 import asyncio, sys
 from apart_kit import never_yields

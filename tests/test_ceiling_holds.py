@@ -74,7 +74,7 @@ class Spending(Drawer):
 async def run(case: Case, more: int = 1) -> tuple[Run, Ceiling, Spending]:
     drawer = Spending(case.policy, more=more)
     graph = guard(drawer.graph(case.blocks, 1), case.policy)
-    result = await asyncio.wait_for(graph.ainvoke({"log": []}), 20)
+    result = await asyncio.wait_for(graph.ainvoke({"log": []}), 60)
     return result["run"], ceiling(graph), drawer
 
 

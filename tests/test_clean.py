@@ -27,7 +27,7 @@ from state.guarded import Guarded
 from state.report import Claim, Quote
 from state.research import Question, Research, Result
 
-POLICY = Policy(seconds=20, timeout=5, attempts=1)
+POLICY = Policy(seconds=300, timeout=60, attempts=1)
 CARD = "4111 1111 1111 1111"
 
 

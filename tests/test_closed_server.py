@@ -61,9 +61,9 @@ def talk() -> StateGraph:
     return graph
 
 
-telling = guard(chain(tells), LOOSE.but(seconds=10), name="telling")
-asking = guard(chain(says("a"), asks, says("b")), LOOSE.but(seconds=10), name="asking")
-talking = guard(talk(), LOOSE.but(seconds=10), name="talking")
+telling = guard(chain(tells), LOOSE, name="telling")
+asking = guard(chain(says("a"), asks, says("b")), LOOSE, name="asking")
+talking = guard(talk(), LOOSE, name="talking")
 '''
 NAMES = ("telling", "asking", "talking")
 WORD = "marzipan"

@@ -308,7 +308,7 @@ async def test_a_cancelled_search_stops_reading(docs: Path, monkeypatch: pytest.
     run.cancel()
     await asyncio.wait([run])
     assert run.cancelled()
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 60)
 
 
 # Other processes, and sudden death.

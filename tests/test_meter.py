@@ -25,7 +25,7 @@ from guards.ledger.estimate import input_tokens, output_tokens
 from guards.stores.chosen import close_stores, store
 from guards.stores.memory import MemoryStore
 
-PRICED = LOOSE.but(prices={"gpt-4o-mini": (1.0, 1.0)}, timeout=10)
+PRICED = LOOSE.but(prices={"gpt-4o-mini": (1.0, 1.0)})
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from state.guarded import Run
 from state.research import Context
 
 SECONDS = 15.0
-SMALL = POLICY.but(seconds=SECONDS, timeout=5, dollars=None)
+SMALL = POLICY.but(seconds=SECONDS, timeout=SECONDS, dollars=None)
 SLOW = ("hang", "drip")
 QUESTION = "When was the Halden bridge opened and what did it cost?"
 MODES = ["values", "messages"]

@@ -25,7 +25,7 @@ from guards.stores.sqlite import sqlite_store
 from nodes.sources.web import web
 from state.research import Research
 
-POLICY = LOOSE.but(prices={"gpt-4o-mini": (0.0, 0.0)}, calls=None)
+POLICY = LOOSE.but(seconds=30, timeout=30, prices={"gpt-4o-mini": (0.0, 0.0)}, calls=None)
 SOON = 4.0
 """Seconds within which something is refused that would have to wait for a minute."""
 
@@ -96,7 +96,7 @@ async def test_calls_in_flight_are_bounded_over_the_branches_of_several_runs(ser
 async def test_a_synchronous_call_waits_for_its_turn_too(server: ModelServer) -> None:
     """It waits in its own thread: the event loop, and with it the call that is in its way, goes on."""
     server.fault("hang", calls=1)
-    policy = POLICY.but(calls_in_flight=1, timeout=15)
+    policy = POLICY.but(calls_in_flight=1)
     first = asyncio.create_task(outcome(agent(policy.but(timeout=1), model(server))))
     assert await server.until(lambda: server.open_now == 1)
 

@@ -317,7 +317,7 @@ async def run(case: Case) -> tuple[dict[str, Any], float, Drawer]:
     if case.stopped_after is not None:
         asyncio.get_running_loop().call_later(case.stopped_after, request_stop, thread, "somebody stopped it")
     began = time.monotonic()
-    result = await asyncio.wait_for(graph.ainvoke({"log": []}, {"configurable": {"thread_id": thread}}), 20)
+    result = await asyncio.wait_for(graph.ainvoke({"log": []}, {"configurable": {"thread_id": thread}}), 60)
     return result, time.monotonic() - began, drawer
 
 

@@ -389,4 +389,5 @@ async def test_two_thousand_interactions_on_one_thread_leave_the_checkpoint_file
     async with aiosqlite.connect(tmp_path / "ours.sqlite") as database:
         await AsyncSqliteSaver(database).setup()
         ours = await sizes(Saver(database, lambda error: None), tmp_path / "ours.sqlite", 200)
-        assert max(ours) < 100_000 and max(ours[100:]) <= max(ours[:100])
+        # How a run's record falls on the file's pages differs by a digit of its seconds: one page is no growth.
+        assert max(ours) < 100_000 and max(ours[100:]) <= max(ours[:100]) + 4096

@@ -11,7 +11,7 @@ from model_server import ModelServer
 from bench.faulty import QUESTION, broken, job
 from guards import Policy, guard
 
-POLICY = Policy(seconds=20, timeout=0.3, attempts=1)
+POLICY = Policy(seconds=300, timeout=0.3, attempts=1)
 PRICES = {"gpt-4o-mini": (1_000.0, 1_000.0)}
 """A dollar for a thousand tokens."""
 
@@ -42,7 +42,7 @@ async def test_a_reviewer_that_never_approves_runs_up_no_bill(server: ModelServe
     server.fault("never_approves")
     assert await bare_until(server, 40)  # twenty drafts, and no end
     bare = len(server.calls)
-    result = await guard(job(cleaned=True), POLICY.but(timeout=5)).ainvoke(QUESTION)
+    result = await guard(job(cleaned=True), POLICY.but(timeout=60)).ainvoke(QUESTION)
     assert len(server.calls) - bare == 4
     assert result["run"].outcome == "partial" and "round 2 changed nothing" in result["run"].stop_reason
 
@@ -50,7 +50,7 @@ async def test_a_reviewer_that_never_approves_runs_up_no_bill(server: ModelServe
 async def test_a_budget_stops_a_run_before_it_is_passed(server: ModelServer) -> None:
     server.fault("never_approves")
     server.reply("writer", lambda call: {"claims": [{"text": f"Draft {call.number}."}]})
-    policy = POLICY.but(timeout=5, dollars=0.5, prices=PRICES, rounds=1_000, calls=None, tokens=None, reply_tokens=100)
+    policy = POLICY.but(timeout=60, dollars=0.5, prices=PRICES, rounds=1_000, calls=None, tokens=None, reply_tokens=100)
     result = await guard(job(cleaned=True), policy).ainvoke(QUESTION)
     used = sum(call.input_tokens + call.output_tokens for call in server.calls)
     assert 0 < used / 1_000 <= 0.5
@@ -61,6 +61,6 @@ async def test_the_failure_of_one_agent_does_not_take_the_others_down(server: Mo
     server.reply("writer", {"claims": [{"text": "It cost 4 million."}]})
     bare = await asyncio.gather(job(broken, cleaned=False).compile().ainvoke(QUESTION), return_exceptions=True)
     assert isinstance(bare[0], ValueError) and not server.calls
-    result = await guard(job(broken, cleaned=True), POLICY.but(timeout=5)).ainvoke(QUESTION)
+    result = await guard(job(broken, cleaned=True), POLICY.but(timeout=60)).ainvoke(QUESTION)
     assert [entry.what for entry in result["run"].missing] == ["broken"]
     assert result["found"] == ["files", "pages", "merged"] and result["report"] == "It cost 4 million."

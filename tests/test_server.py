@@ -22,7 +22,7 @@ from langgraph.types import interrupt
 
 from guards import closing, fallback, gather, guard, loop
 
-POLICY = LOOSE.but(seconds=10, timeout=0.5)
+POLICY = LOOSE.but(timeout=0.5)
 
 
 async def asks(state: Log) -> Written:

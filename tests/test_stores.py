@@ -253,7 +253,7 @@ async def test_a_store_that_hangs_holds_up_no_run(server: Any, monkeypatch: pyte
     books = Hangs()
     keep_books_in(books, monkeypatch)
     graph = guard(chain(named("node", node)), LOOSE.but(seconds=1.0))
-    result = await asyncio.wait_for(graph.ainvoke({"log": []}), 10)
+    result = await asyncio.wait_for(graph.ainvoke({"log": []}), 60)
     assert not server.calls and result["run"].outcome == "stopped"
 
 

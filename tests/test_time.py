@@ -21,7 +21,7 @@ from guards import closing, fallback, guard, request_stop
 from guards.running.scope import forget_stop
 
 QUICK = LOOSE.but(timeout=0.2)
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a limit which does not hold never keeps, on a machine that is busy with other things too."""
 
 
