@@ -12,7 +12,7 @@ from langgraph.types import interrupt
 
 from guards.running.attempt import current_attempt
 from guards.running.scope import stop_request
-from guards.running.wiring import can_pause, resumed_by_person
+from guards.running.wiring import can_resume, resumed_by_person
 from nodes.text.policies import answered, applied
 from state.evidence import Finding
 from state.guarded import Guarded, Missing, Run
@@ -53,7 +53,7 @@ def _grouped(evidence: Sequence[Finding], plan: Plan) -> list[Conflict]:
 def _asked(state: Brief, plan: Plan, conflicts: Sequence[Conflict]) -> Settled:
     """What a person says of the groups; the groups as they are when nobody can be asked."""
     ending = _ending(state)
-    if ending or not can_pause(get_config()):
+    if ending or not can_resume(get_config()):
         why = "the run was ending" if ending else "without a checkpointer it cannot wait for a person"
         return {"conflicts": list(conflicts), "run": Run(missing=(_unasked(f"{why}: all values are kept"),))}
     answer = interrupt({"ask": ASK, "question": plan.question, "groups": [_group(each) for each in conflicts]})

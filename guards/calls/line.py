@@ -18,7 +18,10 @@ class Place(Generic[Need]):
         self._called = asyncio.Event()
 
     def call(self) -> None:
-        """End the wait; from any thread."""
+        """End the wait; from any thread. Another thread's loop must be woken for it, which costs a system call."""
+        if _running_loop() is self._loop:
+            self._called.set()
+            return
         with suppress(RuntimeError):  # its loop was closed meanwhile
             self._loop.call_soon_threadsafe(self._called.set)
 
@@ -33,6 +36,13 @@ class Place(Generic[Need]):
     def is_lost(self) -> bool:
         """Whether nobody can come back to it: its loop was closed with the wait open."""
         return self._loop.is_closed()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class Line(Generic[Need]):

@@ -39,6 +39,7 @@ class RateGate:
         self._clock = clock
         self._lines: defaultdict[str, Line[Ask]] = defaultdict(Line)
         self._looked: dict[str, float] = {}
+        self._spoke: set[str] = set()
         self._taken: dict[Call, tuple[Ask, float]] = {}
 
     async def enter(self, call: Call) -> None:
@@ -57,6 +58,8 @@ class RateGate:
         line, end = self._lines[call.provider], self._clock() + call.attempt.left()
         place = line.join(ask)
         try:
+            if rate == Rate() and await self._falls_quiet(call.provider, place, end):
+                return
             self._taken[call] = ask, await self._pass(call.provider, place, rate, end)
         finally:
             line.leave(place)
@@ -86,9 +89,18 @@ class RateGate:
         key, now = PREFIX + provider, self._clock()
         if not headers or told(None, headers, now, status) is None:
             return
-        self._looked[provider] = float("inf")
+        self._note(provider, now, True)
         self._store().change_soon([key], lambda rows: {key: told(rows[key], headers, now, status)})
         self._lines[provider].call_all()
+
+    async def _falls_quiet(self, provider: str, place: Place[Ask], end: float) -> bool:
+        """Wait while the first in line looks for everybody; whether it found nothing that one must wait for."""
+        line = self._lines[provider]
+        while not line.is_first(place) and provider not in self._spoke and (left := end - self._clock()) > 0:
+            if self._is_quiet(provider):
+                return True
+            await place.wait(left)
+        return self._is_quiet(provider)
 
     async def _pass(self, provider: str, place: Place[Ask], rate: Rate, end: float) -> float:
         """Wait until there is room; when it was taken, in seconds since the epoch."""
@@ -109,15 +121,25 @@ class RateGate:
         def decide(rows: Rows) -> Rows:
             nonlocal found
             row, found = rows[key], turn(rows[key], ask, now, rate)
-            self._looked[provider] = float("inf") if speaks(row, now) else now
+            self._note(provider, now, speaks(row, now))
             return {key: taken(row, ask, now)} if first and found.at <= now else {}
 
         await self._store().change([key], decide)
         return found
 
+    def _note(self, provider: str, now: float, spoke: bool) -> None:
+        """What a look found; everybody in line hears of a provider that begins to ask for something."""
+        self._looked[provider] = now
+        if spoke and provider not in self._spoke:
+            self._spoke.add(provider)
+            self._lines[provider].call_all()
+        elif not spoke:
+            self._spoke.discard(provider)
+
     def _is_quiet(self, provider: str) -> bool:
         """Whether this process knows that the provider has not asked for anything lately."""
-        return 0 <= self._clock() - self._looked.get(provider, float("-inf")) < LOOK_SECONDS
+        looked = self._looked.get(provider, float("-inf"))
+        return provider not in self._spoke and 0 <= self._clock() - looked < LOOK_SECONDS
 
 
 def _headers(error: BaseException | None) -> Mapping[str, str]:

@@ -186,4 +186,4 @@ async def _charge(books: Store, holds: Rows) -> None:
 
 
 def _settle(entry: Entry, actual: dict[str, Amount]) -> None:
-    entry.store.change_soon(entry.keys, settling(entry.hold, actual))
+    entry.store.change_soon(entry.keys, settling(entry.hold, actual), with_next=True)

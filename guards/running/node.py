@@ -49,6 +49,7 @@ from guards.running.wiring import (
     answers_given,
     ask_anew,
     asked_before,
+    can_resume,
     graphs_above,
     paused_or_lost,
     read_key,
@@ -144,8 +145,8 @@ class _Task:
             self.spent = await earlier(self.scope, self.task, self._left(True))
 
     async def _close_books(self) -> None:
-        """What the record tells is in the store too."""
-        if self.task in self.scope.called:
+        """What the record tells is in the store too, where somebody may go on from the record."""
+        if self.task in self.scope.called and can_resume(self.config):
             await settled(self._left(True))
 
     async def _begin(self) -> None:

@@ -306,8 +306,8 @@ def ask_anew(config: RunnableConfig) -> None:
         scratchpad.interrupt_counter._counter = None
 
 
-def can_pause(config: RunnableConfig) -> bool:
-    """Whether the run can wait for a person: without a checkpointer an interrupt would lose it."""
+def can_resume(config: RunnableConfig) -> bool:
+    """Whether a checkpointer keeps the run, so that it can wait for a person or go on after a crash."""
     return bool((config.get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))
 
 
@@ -316,7 +316,7 @@ def paused_or_lost(error: GraphInterrupt, config: RunnableConfig) -> Exception:
 
     Without a checkpointer LangGraph would end the run there, as a success.
     """
-    if can_pause(config):
+    if can_resume(config):
         return error
     cure = "compile with graph.copy(update={'checkpointer': saver})"
     return Permanent(f"it waits for a person and no checkpointer keeps the run meanwhile: {cure}")

@@ -20,6 +20,9 @@ Decide = Callable[[Rows], Rows]
 in any thread and changes no row in place. What it raises leaves every row as it was."""
 
 
+LINGER_SECONDS = 0.05
+
+
 class StoreDown(Transient):
     """The store does not answer; nothing is set aside, so no call is made.
 
@@ -52,8 +55,15 @@ class Store(Protocol):
             StoreDown: It does not answer; nothing was written.
         """
 
-    def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
-        """The same without waiting, before every change that is asked for later; a failure is logged."""
+    def change_soon(self, keys: Sequence[str], decide: Decide, *, with_next: bool = False) -> None:
+        """The same without waiting, before every change that is asked for later; a failure is logged.
+
+        Args:
+            keys: The rows that are read and may be written.
+            decide: As for `change`.
+            with_next: It may wait for the next change or for `settled`, at most `LINGER_SECONDS`: both are then one
+                transaction. A process that is killed meanwhile has not made it.
+        """
 
     async def settled(self) -> None:
         """Wait until everything that `change_soon` was asked for is written.

@@ -105,9 +105,9 @@ class OrMemory:
         except CannotOpen as error:
             return await self._memory(error).change(keys, decide)
 
-    def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
+    def change_soon(self, keys: Sequence[str], decide: Decide, *, with_next: bool = False) -> None:
         """The same without waiting."""
-        self._store.change_soon(keys, decide)
+        self._store.change_soon(keys, decide, with_next=with_next)
 
     async def after(self, prefix: str, key: str, at_most: int) -> Rows:
         """Rows whose keys begin so and come after `key`, in the order of their keys."""

@@ -20,7 +20,7 @@ class MemoryStore:
         """Read some rows, decide, write."""
         return self._change(keys, decide)
 
-    def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
+    def change_soon(self, keys: Sequence[str], decide: Decide, *, with_next: bool = False) -> None:
         """The same; done when it returns."""
         self._change(keys, decide)
 

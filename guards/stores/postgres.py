@@ -1,12 +1,13 @@
 """PostgreSQL: the store of several machines. Needs the extra: `pip install 'interlock[postgres]'`."""
 
-import json
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
+import orjson
+
 from guards.stores import CannotOpen, Row, Rows, StoreDown
-from guards.stores.queued import QueuedStore
+from guards.stores.queued import QueuedStore, text_of
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 5
@@ -71,7 +72,7 @@ class PostgresDatabase:
             with self._database.transaction(), self._database.cursor() as cursor:
                 cursor.execute(_LOCK, (sorted(map(_lock_of, keys)),))
                 rows: dict[str, Row | None] = dict.fromkeys(keys)
-                rows.update((key, json.loads(value)) for key, value in cursor.execute(_READ, (list(keys),)))
+                rows.update((key, orjson.loads(value)) for key, value in cursor.execute(_READ, (list(keys),)))
                 _write(cursor, work(rows))
         except self._error as error:
             raise StoreDown(f"is PostgreSQL and failed ({type(error).__name__})") from None
@@ -80,7 +81,7 @@ class PostgresDatabase:
         """Rows whose `until` is over, the oldest first."""
         try:
             found = self._database.execute(_DUE, (prefix, before, at_most))
-            return {key: json.loads(value) for key, value in found}
+            return {key: orjson.loads(value) for key, value in found}
         except self._error as error:
             raise StoreDown(f"is PostgreSQL and failed ({type(error).__name__})") from None
 
@@ -88,7 +89,7 @@ class PostgresDatabase:
         """Rows whose keys begin so and come after `key`, in the order of their keys."""
         try:
             found = self._database.execute(_AFTER, (prefix, key, at_most))
-            return {key: json.loads(value) for key, value in found}
+            return {key: orjson.loads(value) for key, value in found}
         except self._error as error:
             raise StoreDown(f"is PostgreSQL and failed ({type(error).__name__})") from None
 
@@ -103,7 +104,7 @@ def postgres_store(url: str) -> QueuedStore:
 
 
 def _write(cursor: Any, rows: Rows) -> None:
-    kept = [(key, json.dumps(row), float(row.get("until", 0))) for key, row in rows.items() if row is not None]
+    kept = [(key, text_of(row), float(row.get("until", 0))) for key, row in rows.items() if row is not None]
     gone = [key for key, row in rows.items() if row is None]
     if kept:
         cursor.execute(_WRITE, tuple(map(list, zip(*kept, strict=True))))

@@ -7,13 +7,16 @@ in one transaction: 200 branches that reserve at once cost a few of them. The th
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from guards.stores import Decide, Row, Rows, StoreDown
+import orjson
+
+from guards.stores import LINGER_SECONDS, Decide, Row, Rows, StoreDown
 
 log = logging.getLogger("interlock")
 
@@ -70,15 +73,16 @@ class QueuedStore:
         """Read some rows, decide, write."""
         return await asyncio.wrap_future(self._put(_Job(keys, decide)))
 
-    def change_soon(self, keys: Sequence[str], decide: Decide) -> None:
+    def change_soon(self, keys: Sequence[str], decide: Decide, *, with_next: bool = False) -> None:
         """The same without waiting."""
-        self._last = self._put(_Job(keys, decide))
+        self._last = self._put(_Job(keys, decide), wake=not with_next)
         self._last.add_done_callback(_complain)
 
     async def settled(self) -> None:
         """Wait until the last of those changes, hence each of them, is written."""
         last = self._last
         if last is not None and not last.done():
+            self._wake()
             await _end_of(last)
         if last is not None and isinstance(error := last.exception(), StoreDown):
             raise error
@@ -99,15 +103,20 @@ class QueuedStore:
         if thread is not None:
             thread.join(CLOSE_SECONDS)
 
-    def _put(self, job: _Job) -> "Future[Rows]":
+    def _put(self, job: _Job, wake: bool = True) -> "Future[Rows]":
         with self._ready:
             self._jobs.append(job)
             if self._thread is None:
                 self._patience = IDLE_SECONDS
                 self._thread = threading.Thread(target=self._work, name="interlock-store", daemon=True)
                 self._thread.start()
-            self._ready.notify()
+            elif wake or len(self._jobs) >= AT_ONCE:
+                self._ready.notify()
         return job.done
+
+    def _wake(self) -> None:
+        with self._ready:
+            self._ready.notify()
 
     def _work(self) -> None:
         database: Database | None = None
@@ -130,9 +139,11 @@ class QueuedStore:
         return database
 
     def _next(self) -> list[_Job]:
-        """The jobs that are waiting; none when the thread is to end."""
+        """The jobs that are waiting; none when the thread is to end. Looks now and then, for those that wake nobody."""
         with self._ready:
-            self._ready.wait_for(lambda: self._jobs or not self._patience, self._patience)
+            idle_from = time.monotonic()
+            while not self._jobs and time.monotonic() - idle_from < self._patience:
+                self._ready.wait(LINGER_SECONDS)
             if not self._jobs:
                 self._thread = None
             return [self._jobs.popleft() for _ in range(min(AT_ONCE, len(self._jobs)))]
@@ -189,6 +200,11 @@ def _close(database: Database | None) -> None:
             database.close()
     except Exception as error:
         log.warning("the ledger's store did not close", extra={"error": type(error).__name__})
+
+
+def text_of(row: Row) -> str:
+    """A row as its JSON; named tuples are lists there."""
+    return orjson.dumps(row, default=tuple).decode()
 
 
 async def _end_of(job: "Future[Rows]") -> None:

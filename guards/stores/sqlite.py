@@ -1,6 +1,5 @@
 """SQLite: the store of one machine, in one file. Several processes may share it; each waits for the others' writes."""
 
-import json
 import os
 import sqlite3
 import uuid
@@ -8,8 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+import orjson
+
 from guards.stores import CannotOpen, Row, Rows, StoreDown
-from guards.stores.queued import QueuedStore
+from guards.stores.queued import QueuedStore, text_of
 
 APPLICATION = 0x494C4B32
 """SQLite's `application_id`: the file is ours."""
@@ -18,8 +19,11 @@ VERSION = 1
 BUSY_SECONDS = 5.0
 KEYS_AT_ONCE = 500
 LOG_BYTES = 4_000_000
+PAGE_BYTES = 1024
+"""A change writes few small rows, and whole pages: small ones cost a quarter less."""
 
 _TABLES = f"""
+PRAGMA page_size = {PAGE_BYTES};
 PRAGMA journal_mode = WAL;
 BEGIN;
 CREATE TABLE rows (key TEXT PRIMARY KEY, value TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
@@ -71,7 +75,7 @@ class SqliteDatabase:
         """Rows whose `until` is over, the oldest first."""
         try:
             found = self._database.execute(_DUE, (prefix, prefix + "\U0010ffff", before, at_most))
-            return {key: json.loads(value) for key, value in found}
+            return {key: orjson.loads(value) for key, value in found}
         except sqlite3.Error as error:
             raise StoreDown(_why(error)) from None
 
@@ -79,7 +83,7 @@ class SqliteDatabase:
         """Rows whose keys begin so and come after `key`, in the order of their keys."""
         try:
             found = self._database.execute(_AFTER, (prefix, key, prefix + "\U0010ffff", at_most))
-            return {key: json.loads(value) for key, value in found}
+            return {key: orjson.loads(value) for key, value in found}
         except sqlite3.Error as error:
             raise StoreDown(_why(error)) from None
 
@@ -93,11 +97,11 @@ class SqliteDatabase:
             some = keys[start : start + KEYS_AT_ONCE]
             marks = ",".join("?" * len(some))
             found = self._database.execute(f"SELECT key, value FROM rows WHERE key IN ({marks})", some)  # noqa: S608
-            rows.update((key, json.loads(value)) for key, value in found)
+            rows.update((key, orjson.loads(value)) for key, value in found)
         return rows
 
     def _write(self, rows: Rows) -> None:
-        kept = [(key, json.dumps(row), row.get("until", 0)) for key, row in rows.items() if row is not None]
+        kept = [(key, text_of(row), row.get("until", 0)) for key, row in rows.items() if row is not None]
         gone = [(key,) for key, row in rows.items() if row is None]
         if kept:
             self._database.executemany(_WRITE, kept)
