@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ from guards import Policy
 from guards.calls.rate import MINUTE, SLICE_SECONDS
 from guards.calls.rate_gate import RateGate
 from guards.errors import RateLimited
+from guards.stores import Decide, Rows
 from guards.stores.memory import MemoryStore
 
 TEN = Policy(requests_per_minute=10)
@@ -93,6 +95,42 @@ def test_another_key_does_not_wait() -> None:
         rate.hear("p#1", {"retry-after": "60"}, 429)
         await rate.enter(call(Policy(), provider="p#2", seconds=1))
         assert now() == START
+
+    at_once(work)
+
+
+class Asked(MemoryStore):
+    """A store that counts the changes, each of which takes a moment."""
+
+    changes = 0
+
+    async def change(self, keys: Sequence[str], decide: Decide) -> Rows:
+        self.changes += 1
+        await asyncio.sleep(0.1)
+        return await super().change(keys, decide)
+
+
+def test_of_two_hundred_that_come_at_once_one_looks_whether_the_provider_asked_for_anything() -> None:
+    async def work() -> None:
+        store = Asked()
+        rate = gate(store)
+        await asyncio.gather(*(rate.enter(call(Policy())) for _ in range(200)))
+        assert store.changes == 1
+        await asyncio.sleep(1)
+        rate.hear("p#1", {"retry-after": "60"}, 429)
+        refused = await settled(*(gate(store).enter(call(Policy(), seconds=30)) for _ in range(3)))
+        assert all(isinstance(each, RateLimited) for each in refused)
+
+    at_once(work)
+
+
+def test_those_who_wait_for_the_look_are_refused_as_soon_as_it_finds_a_pause() -> None:
+    async def work() -> None:
+        store = Asked()
+        gate(store).hear("p#1", {"retry-after": "60"}, 429)
+        began, rate = now(), gate(store)
+        ends = await settled(*(rate.enter(call(Policy(), seconds=30)) for _ in range(50)))
+        assert all(isinstance(each, RateLimited) for each in ends) and now() - began < 1
 
     at_once(work)
 

@@ -79,6 +79,53 @@ async def test_what_is_not_waited_for_comes_before_what_is_asked_later(books: St
     assert await read(books, "a") == {"a": {"count": 2}}
 
 
+class Counting:
+    """A database in memory that tells how many keys each transaction had."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.rows: dict[str, Row | None] = {}
+
+    def transact(self, keys: Any, work: Any) -> None:
+        self.sizes.append(len(keys))
+        self.rows.update(work({key: self.rows.get(key) for key in keys}))
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+async def test_what_may_wait_for_the_next_change_is_made_in_its_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queued, "LINGER_SECONDS", 60.0)
+    database = Counting()
+    books: Any = queued.QueuedStore(lambda: database)  # type: ignore[arg-type, return-value]
+    await books.change(["a"], one_more)
+    books.change_soon(["a"], one_more, with_next=True)
+    books.change_soon(["b"], one_more, with_next=True)
+    assert await books.change(["a", "c"], one_more) == {"a": {"count": 3}, "c": {"count": 1}}
+    assert database.sizes == [1, 3]
+    books.change_soon(["b"], one_more, with_next=True)
+    await books.settled()
+    assert database.sizes == [1, 3, 1] and database.rows["b"] == {"count": 2}
+    books.change_soon(["b"], one_more, with_next=True)
+    books.close()
+    assert database.rows["b"] == {"count": 3}
+
+
+def test_what_may_wait_is_made_soon_when_nobody_comes() -> None:
+    database = Counting()
+    books: Any = queued.QueuedStore(lambda: database)  # type: ignore[arg-type, return-value]
+    asyncio.run(books.change(["a"], one_more))
+    made = threading.Event()
+
+    def tell(rows: Rows) -> Rows:
+        made.set()
+        return one_more(rows)
+
+    books.change_soon(["a"], tell, with_next=True)
+    assert made.wait(60)
+    books.close()
+
+
 def test_threads_and_loops_lose_no_change(books: Store) -> None:
     async def work() -> None:
         await asyncio.gather(*(books.change(["a", f"b{number}"], one_more) for number in range(MANY)))
