@@ -20,7 +20,7 @@ from guards.scan.injection import orders as scan
 from guards.taint.agent import ours
 from guards.text.patterns import redact
 from guards.text.records import blank, read
-from guards.text.sweep import Check, Wash
+from guards.text.sweep import Check, Wash, is_short
 from state.guarded import Missing, Run
 
 __all__ = ["INPUT", "OUTPUT", "Cleaning", "clean", "redact", "scan"]
@@ -182,7 +182,7 @@ async def _washed(wash: Wash, key: str, value: Any) -> Any:
 
 async def _run(work: Callable[[Any], Any], value: Any) -> Any:
     """Do it here when it is little, in a thread when the event loop would feel it."""
-    if isinstance(value, str) and len(value) <= INLINE:
+    if is_short(value, INLINE):
         return work(value)
     return await asyncio.to_thread(work, value)
 

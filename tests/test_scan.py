@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from guards.scan import unseen
 from guards.scan.injection import scan_input
 from guards.scan.markup import active, inert, none, public
 from guards.scan.output import leaks, scan_output
@@ -366,3 +367,11 @@ def test_importing_the_scanners_loads_no_library_and_reads_no_file() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("between", ["", "a", "é", "\u200d"])
+def test_what_one_look_calls_plain_holds_nothing_unseen(between: str) -> None:
+    everything = between.join(map(chr, range(sys.maxunicode + 1)))
+    for rules in (unseen._COMMANDS, unseen._SILENT):
+        found = {one[0] for one in rules.finditer(everything) if not one.re.groups or one[1] is None}
+        assert found and all(unseen._ANY.search(one) for one in found)

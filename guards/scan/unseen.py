@@ -27,6 +27,12 @@ _SILENT: Final = re.compile(
     "|(?<![^\x00-\x7f])\u200c|\u200c(?![^\x00-\x7f])|[\u200c\u200d](?=[\u200b-\u200d])"
     "|(?<![^\x00-\x7f])[\u200e\u200f](?![^\x00-\x7f])"
 )
+_ANY: Final = re.compile(
+    f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u206f{_BIDI}\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e01ef\ud800-\udfff]"
+)
+"""Every match of the two above has one of these."""
+
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -40,8 +46,10 @@ def seen(text: str) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Plain ASCII in lines: there is nothing in it that nobody sees, and that is soon known."""
-    return text.isascii() and text.replace("\n", " ").replace("\t", " ").isprintable()
+    """Whether a text has none of the characters that anything here is about; one quick look."""
+    if text.isascii():
+        return text.replace("\n", " ").replace("\t", " ").isprintable()
+    return _ANY.search(text) is None
 
 
 def without_commands(text: str) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
 
-from guards.scan.candidates import hints_at_a_secret, learnt
+from guards.scan.candidates import hinting_at_secrets, learnt
 from guards.scan.pii import has_digits, ibans, ssns
 from guards.scan.registered import Finder, finder, without
 from guards.scan.shapes import compiled, forms
@@ -102,7 +102,7 @@ def _hold_nothing(plain: Sequence[str], own: Finder) -> bool:
     together = "\0".join(plain)
     if _beginnings().search(together) is not None or own.finds(together):
         return False
-    return not hints_at_a_secret(together) or not any(next(learnt().found(text), None) for text in plain)
+    return not any(next(learnt().found(text), None) for text in hinting_at_secrets(plain))
 
 
 @lru_cache(maxsize=1)
@@ -112,7 +112,7 @@ def _beginnings() -> Any:
     label = r"(?i:passwd|password|token|key|secret)[\"']?[ \t]{0,20}\n?[ \t]{0,20}[:=]"
     numbers = (
         r"\d(?:[ .-]?\d){12}",
-        r"\d{3}[- ]?\d{2}[- ]?\d{4}",
+        r"(?:^|[^\d-])\d{3}(?:-?\d{2}-?| \d{2} )\d{4}(?:[^\d-]|$)",
         r"(?:^|[^A-Za-z0-9])[A-Za-z]{2}\d\d(?:[ -]?[A-Za-z0-9]){11}",
     )
     return compiled("|".join((*marks, label, "@", *numbers, forms())))

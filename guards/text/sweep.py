@@ -280,6 +280,12 @@ def is_clean(value: Any, longest: int, most: int, deepest: int) -> bool:
     return none_holds(texts, finder())
 
 
+def is_short(value: Any, characters: int) -> bool:
+    """Whether all texts of a value together have no more characters than that; False where only a walk would know."""
+    texts = list[str]()
+    return _gathered(value, texts, DEEPEST_HIDDEN_IN) and sum(map(len, texts)) <= characters
+
+
 def hidden(value: Any) -> Any:
     """A value without the secrets that this process knows; the same object when there are none in it."""
     own = finder()
