@@ -28,8 +28,11 @@ class Label(BaseModel):
     confidentiality: Confidentiality = "public"
 
     def __or__(self, other: "Label") -> "Label":
-        """The label of what two values meet in: all sources, the lower integrity, the higher confidentiality."""
-        if other is self or other is PROGRAM or self == other:
+        """The label of what two values meet in: all sources, the lower integrity, the higher confidentiality.
+
+        It is this very label where the other one widens nothing.
+        """
+        if other is self or other is PROGRAM or other <= self:
             return self
         if self is PROGRAM:
             return other
@@ -37,6 +40,14 @@ class Label(BaseModel):
             sources=self._with(other.sources),
             integrity=min(self.integrity, other.integrity, key=_LEVELS.index),
             confidentiality=max(self.confidentiality, other.confidentiality, key=_CONFIDENTIAL.index),
+        )
+
+    def __le__(self, other: "Label") -> bool:
+        """Whether the other label says all that this one says."""
+        return (
+            _LEVELS.index(self.integrity) >= _LEVELS.index(other.integrity)
+            and (self.confidentiality == other.confidentiality or self.confidentiality == "public")
+            and all(source in other.sources for source in self.sources)
         )
 
     def _with(self, more: tuple[str, ...]) -> tuple[str, ...]:

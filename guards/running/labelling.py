@@ -52,12 +52,12 @@ class Labelling:
         for key in keys if self.plan.labelled else ():
             label = known if may is None else may.written(key, known, self.plan.name)
             held = self.run.labels.get(key, PROGRAM)
-            if held | label != held:
+            if not label <= held:
                 self.labels[key] = self.labels.get(key, PROGRAM) | label
 
     def widened(self) -> Label:
         """What the run's record does not hold yet."""
-        return self.taint.label if self.taint.label | self.run.taint != self.run.taint else PROGRAM
+        return PROGRAM if self.taint.label <= self.run.taint else self.taint.label
 
     def _shown_label(self) -> Label:
         """Of what the node is shown: of its keys, where it says which; of all that the run has read, where it does not.
