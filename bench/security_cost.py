@@ -30,7 +30,7 @@ ALLOWED = 200.0
 
 SHARE = 0.10
 ENTRIES = 500
-ROUNDS = 4
+ROUNDS = 8
 
 
 def measure() -> list[Row]:
@@ -75,8 +75,9 @@ def _run_row() -> Row:
         guarded, bare = asyncio.run(_runs(docs, questions(documents)))
     share = 1 - bare / guarded
     note = (
-        f"security: process CPU of a research run over 9,000 passages, median of 24 questions, {ROUNDS} times each; "
-        f"base = the same guarded run without scanners, secrets, labels and record; their share of it is {share:.1%}."
+        f"security: process CPU of a research run over 9,000 passages, median of 24 questions, the least of {ROUNDS} "
+        "times each; base = the same guarded run without scanners, secrets, labels and record; "
+        f"their share of it is {share:.1%}."
     )
     claim = f"A research run with security (its share: at most {SHARE:.0%})"
     return Row(claim, f"{bare * 1e3:.1f} ms", f"{guarded * 1e3:.1f} ms", guarded / bare, 1 / (1 - SHARE), note)
@@ -98,11 +99,11 @@ async def _runs(docs: Path, asked: list[str]) -> tuple[float, float]:
             plain = await ask(question)
         return took or await ask(question), plain
 
-    taken = dict.fromkeys(asked, (0.0, 0.0))
+    taken = dict.fromkeys(asked, (float("inf"), float("inf")))
     for number in range(ROUNDS):
         for place, question in enumerate(asked):
             took, plain = await both(question, (number + place) % 2 == 0)
-            taken[question] = taken[question][0] + took / ROUNDS, taken[question][1] + plain / ROUNDS
+            taken[question] = min(taken[question][0], took), min(taken[question][1], plain)
     guarded, bare = zip(*taken.values(), strict=True)
     return statistics.median(guarded), statistics.median(bare)
 
