@@ -1,6 +1,7 @@
 """Floor 2: what keeps a run in its limits: `graph = guard(build(), POLICY)`. No workflow's word, no vendor's SDK."""
 
 from guards.approve import approve
+from guards.as_data import as_data
 from guards.calls.breaker import Breaker
 from guards.checks.check import check
 from guards.clean import INPUT, OUTPUT, clean
@@ -47,6 +48,7 @@ __all__ = [
     "agent",
     "apart",
     "approve",
+    "as_data",
     "ceiling",
     "check",
     "clean",

@@ -8,15 +8,16 @@ Not covered here: what the rules do not name. Detection is no gate; see `docs/` 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, get_args
 
 from guards.audit.record import record
 from guards.errors import Refused
 from guards.running.asking import agreed, identity
 from guards.running.overwrite import in_place
 from guards.scan.injection import orders as scan
+from guards.scan.verdict import KINDS, Action
 from guards.taint.agent import ours
 from guards.text.patterns import redact
 from guards.text.records import blank, read
@@ -47,8 +48,15 @@ class Cleaning:
         most: Values (strings, numbers, entries) under one key. Input: more is refused. Output: the rest is withheld.
         deepest: Levels of nesting. Input: more is refused. Output: what lies deeper is withheld.
         keep: Output only. Kinds that stay: any of "card", "email", "secret".
+        actions: Output only. What happens to which kind, any of "secret", "card", "iban", "ssn", "email", "phone",
+            "ip": "redact", "mask" (all but the end), "hash" (the same value has the same name, in this process alone),
+            "block" (the whole string is withheld), "keep". Of kinds that are not named, phone numbers and IP addresses
+            stay and all others are redacted.
         at_once: Output only. Whether what a node writes under the key is cleaned before the first checkpoint holds it;
             agents that read the key then see it clean. None: unless it holds messages, whose tool calls would break.
+
+    Raises:
+        ValueError: An action or its kind is none of these, or they are given for an input.
     """
 
     side: Literal["input", "output"]
@@ -58,7 +66,16 @@ class Cleaning:
     most: int = 10_000
     deepest: int = 20
     keep: frozenset[str] = frozenset()
+    actions: Mapping[str, Action] = field(default_factory=dict, hash=False)
     at_once: bool | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [name for name, action in self.actions.items() if name not in KINDS or action not in get_args(Action)]
+        if wrong or (self.actions and self.side == "input"):
+            raise ValueError(
+                f"Cleaning(actions={dict(self.actions)!r}): name kinds of {', '.join(KINDS)} and one of "
+                f"{', '.join(get_args(Action))} for each, in an output cleaner"
+            )
 
     def but(self, **changes: Any) -> "Cleaning":
         """This cleaning with something changed."""
@@ -157,7 +174,7 @@ def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
 
 async def washed(rule: Cleaning, key: str, value: Any) -> tuple[Any, list[Missing]]:
     """A value for a key as it may leave, and what had to be dropped; what was found goes on record."""
-    wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep)
+    wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep, rule.actions)
     cleaned = await _washed(wash, key, value)
     if wash.kinds:
         record("redacted", "output", rules=sorted(wash.kinds))

@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from guards.as_data import Record
 from nodes import prompt
 from nodes.models import ask, wanted
 from nodes.text.cite import plain_line
@@ -75,7 +76,7 @@ def _holds(text: str, start: int, quote: Quote) -> bool:
     return at >= 0 and text[at : at + len(quote.text)] == quote.text and quote.end == quote.start + len(quote.text)
 
 
-def _records(state: Brief) -> Iterator[prompt.Record]:
+def _records(state: Brief) -> Iterator[Record]:
     draft = state["draft"]
     yield prompt.question(state["plan"].question)
     yield from ({"sub_question": each} for each in state["plan"].sub_questions)

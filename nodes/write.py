@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator, Sequence
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
+from guards.as_data import Record
 from guards.errors import Permanent
 from nodes import prompt
 from nodes.judge import beside
@@ -130,7 +131,7 @@ def _invented(checked: Checked) -> tuple[Missing, ...]:
     return (Missing(what="citations", reason=reason),)
 
 
-def _records(state: Brief, evidence: Sequence[Finding]) -> Iterator[prompt.Record]:
+def _records(state: Brief, evidence: Sequence[Finding]) -> Iterator[Record]:
     """The question, its parts, the evidence and, from the second round on, the last draft and the objections to it."""
     yield prompt.question(state["plan"].question)
     yield from ({"sub_question": each} for each in state["plan"].sub_questions)

@@ -294,6 +294,47 @@ async def test_a_kind_can_be_kept() -> None:
     assert update == {"reply": "a@b.com [card removed]"}
 
 
+SAID = f"Mail a@b.com, card {CARD}, call +1 415 555 2671 from 203.0.113.7."
+
+
+@pytest.mark.parametrize(
+    ("actions", "reply"),
+    [
+        ({"card": "mask"}, "Mail [e-mail removed], card ***************1111, call +1 415 555 2671 from 203.0.113.7."),
+        ({"phone": "redact", "ip": "redact", "email": "keep", "card": "keep"}, None),
+        ({"ip": "mask"}, "Mail [e-mail removed], card [card removed], call +1 415 555 2671 from ***********."),
+    ],
+)
+async def test_each_kind_takes_the_form_that_its_action_gives_it(actions: Any, reply: str | None) -> None:
+    update = await clean(OUTPUT.but(actions=actions), "reply", "deep")({"reply": SAID, "deep": [{"said": SAID}]})
+    reply = reply or f"Mail a@b.com, card {CARD}, call [phone removed] from [IP address removed]."
+    assert update == {"reply": reply, "deep": [{"said": reply}]}
+
+
+async def test_a_hashed_value_has_one_name_and_a_blocked_string_is_withheld_and_missing() -> None:
+    rule = OUTPUT.but(actions={"email": "hash", "card": "block"})
+    update = await clean(rule, "one", "two", "card")({"one": "a@b.com", "two": "to a@b.com", "card": f"x {CARD}"})
+    assert update["one"] != "a@b.com" and update["two"] == f"to {update['one']}"
+    assert update["card"].startswith("[withheld")
+    (lost,) = update["run"].missing
+    assert (lost.what, lost.reason, lost.optional) == ("card", "withheld: it holds a card number", False)
+
+
+async def test_a_quote_with_something_that_an_action_changes_is_dropped_whole() -> None:
+    quote = Quote(text="Call +1 415 555 2671.", source_id="a.md", start=0, end=21)
+    assert await clean(OUTPUT, "quotes")({"quotes": [quote]}) == {}
+    update = await clean(OUTPUT.but(actions={"phone": "mask"}), "quotes")({"quotes": [quote]})
+    assert update["quotes"] == [] and "a phone number" in update["run"].missing[0].reason
+
+
+@pytest.mark.parametrize("actions", [{"card": "shred"}, {"shoe size": "mask"}])
+def test_an_action_or_a_kind_that_there_is_not_is_refused(actions: Any) -> None:
+    with pytest.raises(ValueError, match="name kinds of secret, card"):
+        OUTPUT.but(actions=actions)
+    with pytest.raises(ValueError, match="in an output cleaner"):
+        INPUT.but(actions={"card": "mask"})
+
+
 def answer(**changes: Any) -> Answer:
     quotes = (
         Quote(text="It rose by 3 %.", source_id="a.md", start=0, end=15),

@@ -9,17 +9,16 @@ import hmac
 import secrets as entropy
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 from guards.scan.candidates import learnt
 from guards.scan.markup import Allowed, inert
 from guards.scan.pii import personal
 from guards.scan.registered import finder
 from guards.scan.shapes import keys
-from guards.scan.unseen import seen
-from guards.scan.verdict import Span, Verdict
+from guards.scan.unseen import seen, without_commands
+from guards.scan.verdict import Action, Span, Verdict
 
-Action = Literal["redact", "mask", "hash", "block", "keep"]
 LONGEST: Final = 1_000_000
 """Characters; a longer text is withheld as a whole."""
 
@@ -34,8 +33,7 @@ def scan_output(text: str, actions: Mapping[str, Action] | None = None, image: A
 
     Args:
         text: Any text.
-        actions: What happens to which kind ("secret", "card", "iban", "ssn", "email", "phone", "ip"); "redact" when a
-            kind is not named. "block" withholds the whole text.
+        actions: What happens to which of `KINDS`; "redact" when a kind is not named. "block" withholds the whole text.
         image: Which images its markup may load.
     """
     if len(text) > LONGEST:
@@ -46,7 +44,7 @@ def scan_output(text: str, actions: Mapping[str, Action] | None = None, image: A
     if bare != text:
         reasons.append("hidden or control characters")
         spans.append((0, len(text), "hidden"))
-    leaking = [span for span in leaks(bare) if wanted.get(kind_of(span[2])) != "keep"]
+    leaking = _leaking(bare, wanted)
     reasons += dict.fromkeys(span[2] for span in leaking)
     if any(wanted.get(kind_of(span[2])) == "block" for span in leaking):
         return Verdict(True, tuple(reasons), tuple(leaking), "")
@@ -56,6 +54,26 @@ def scan_output(text: str, actions: Mapping[str, Action] | None = None, image: A
     reasons += active
     spans += [(0, len(text), "markup")] if active else []
     return Verdict(bool(reasons), tuple(dict.fromkeys(reasons)), tuple(sorted(spans)), shown)
+
+
+def treated(text: str, actions: Mapping[str, Action]) -> tuple[str, tuple[str, ...]]:
+    """The text with what must not leave in the form that its kind's action gives it, and which kinds were found.
+
+    Hidden characters go, and terminal commands count as the kind "control"; markup stays as it is.
+
+    Args:
+        text: Any text; cap its length before.
+        actions: As for `scan_output`; who blocks does so by the kinds.
+    """
+    bare = seen(text)
+    found = _leaking(bare, actions)
+    kinds = [] if without_commands(text) == text else ["control"]
+    kinds += [kind_of(reason) for _, _, reason in found]
+    return _replaced_all(bare, found, actions), tuple(dict.fromkeys(kinds))
+
+
+def _leaking(text: str, actions: Mapping[str, Action]) -> list[Span]:
+    return [span for span in leaks(text) if actions.get(kind_of(span[2])) != "keep"]
 
 
 def _replaced_all(text: str, found: list[Span], wanted: Mapping[str, Action]) -> str:

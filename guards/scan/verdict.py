@@ -1,9 +1,16 @@
 """Verdict: what a scanner says of a text."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 Span = tuple[int, int, str]
 """Where something was found, [start, end) in characters of the text, and what it is."""
+
+
+Action = Literal["redact", "mask", "hash", "block", "keep"]
+"""What happens to something that must not leave."""
+
+KINDS: Final = ("secret", "card", "iban", "ssn", "email", "phone", "ip")
+"""What policies name."""
 
 
 class Verdict(NamedTuple):

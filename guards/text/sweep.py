@@ -17,6 +17,7 @@ from guards.errors import Refused
 from guards.scan.injection import scan_input
 from guards.scan.registered import Finder, finder
 from guards.scan.unseen import seen
+from guards.scan.verdict import Action
 from guards.text.patterns import none_holds, redact
 from guards.text.records import HARMLESS, blank, fields, read, rebuilt
 from state.guarded import Missing
@@ -41,6 +42,10 @@ _PHRASES: Final = {
     "email": "an e-mail address",
     "secret": "a secret",
     "id": "the number of an account or of a person",
+    "iban": "an account number",
+    "ssn": "a social security number",
+    "phone": "a phone number",
+    "ip": "an IP address",
     "control": "control characters",
 }
 
@@ -161,15 +166,25 @@ class Wash(_Sweep):
         most: Values there may be; what comes after them is withheld.
         deepest: Levels of nesting there may be; what lies deeper is withheld.
         keep: Kinds that stay.
+        actions: What happens to which kind (`guards.scan.output`); of those that are not named, phone numbers and IP
+            addresses stay and all others are removed.
 
     Attributes:
         lost: What was dropped or withheld, and why.
         kinds: What kinds of things were found.
     """
 
-    def __init__(self, longest: int, most: int, deepest: int, keep: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        longest: int,
+        most: int,
+        deepest: int,
+        keep: frozenset[str] = frozenset(),
+        actions: Mapping[str, Action] | None = None,
+    ) -> None:
         super().__init__(longest, most, deepest)
         self.keep = keep
+        self.actions = actions or {}
         self.lost: list[Missing] = []
         self.kinds: set[str] = set()
         self._own = finder()
@@ -177,7 +192,7 @@ class Wash(_Sweep):
 
     def top(self, key: str, value: Any) -> Any:
         """The value of a state key, clean; a record that lists what is missing lists the losses too."""
-        if is_clean(value, self.longest, self.left, self.deepest):
+        if not self.actions and is_clean(value, self.longest, self.left, self.deepest):
             return value
         cleaned = self.value(value, key)
         listed = getattr(cleaned, "missing", None)
@@ -189,12 +204,15 @@ class Wash(_Sweep):
         """The string redacted, or withheld when it is too long."""
         if len(text) > self.longest:
             return str(self.beyond(text, name, f"it has more than {self.longest:,} characters"))
-        cleaned, _ = self._redacted(text, self._kept(name))
+        cleaned, kinds = self._redacted(text, self._kept(name))
+        blocked = [kind for kind in kinds if self.actions.get(kind) == "block"]
+        if blocked:
+            return str(self.beyond(text, name, f"it holds {_phrase(blocked)}"))
         return text if cleaned == text else cleaned
 
     def number(self, value: Any) -> Any:
         """The number, unless its digits are those of a card."""
-        if isinstance(value, int) and abs(value) >= 10**12 and redact(str(value), self.keep, self._own)[1]:
+        if isinstance(value, int) and abs(value) >= 10**12 and self._changed(str(value), self.keep)[1]:
             return 0
         return value
 
@@ -223,26 +241,36 @@ class Wash(_Sweep):
         return bool(kinds)
 
     def _redacted(self, text: str, keep: frozenset[str]) -> tuple[str, tuple[str, ...]]:
-        """What `redact` says; ids and titles come again and again."""
+        """The text changed, and what for; ids and titles come again and again."""
         if len(text) > REPEATED:
-            found = redact(text, keep, self._own)
+            found = self._changed(text, keep)
         else:
-            found = self._known.get((text, keep)) or redact(text, keep, self._own)
+            found = self._known.get((text, keep)) or self._changed(text, keep)
             self._known[text, keep] = found
         self.kinds.update(found[1])
         return found
+
+    def _changed(self, text: str, keep: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        if not self.actions:
+            return redact(text, keep, self._own)
+        from guards.scan.output import treated
+
+        return treated(text, {"phone": "keep", "ip": "keep", **self.actions, **dict.fromkeys(keep, "keep")})
 
     def _kept(self, name: str) -> frozenset[str]:
         return self.keep | {"email"} if name in IDS else self.keep
 
     def _drop(self, source: str, kinds: Iterable[str]) -> None:
         named = redact(source, self._kept("id"), self._own)[0]
-        phrases = ", ".join(_PHRASES.get(kind, kind) for kind in kinds)
-        self._note(f"quote from {named}", f"withheld: contains {phrases}", optional=True)
+        self._note(f"quote from {named}", f"withheld: contains {_phrase(kinds)}", optional=True)
 
     def _note(self, what: str, reason: str, optional: bool) -> None:
         if len(self.lost) < 100:
             self.lost.append(Missing(what=what, status="refused", reason=reason, optional=optional))
+
+
+def _phrase(kinds: Iterable[str]) -> str:
+    return ", ".join(_PHRASES.get(kind, kind) for kind in kinds)
 
 
 class Hide(_Sweep):
