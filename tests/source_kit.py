@@ -2,8 +2,10 @@
 
 import asyncio
 import ctypes
+import io
 import os
 import platform
+import zipfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from nodes.sources.database import database
 from nodes.sources.documents import documents
 from state.evidence import Collected, Source
 
+SPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 READ_ANYTHING = 0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 
 
@@ -48,6 +51,20 @@ def write(folder: Path, **texts: str) -> Path:
     for name, text in texts.items():
         (folder / f"{name}.txt").write_text(text)
     return folder
+
+
+def docx(body: str, head: str = "") -> bytes:
+    """A Word document with this body."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        xml = f'<?xml version="1.0"?>{head}<w:document xmlns:w="{SPACE}"><w:body>{body}</w:body></w:document>'
+        archive.writestr("word/document.xml", xml)
+    return file.getvalue()
+
+
+def paragraph(text: str) -> str:
+    """One of its paragraphs."""
+    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
 
 
 def pdf(*pages: str, password: bool = False) -> bytes:

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from source_kit import pdf
+from source_kit import docx, paragraph, pdf
 
 from nodes.sources import html, plain
 from nodes.sources import pdf as pdf_module
@@ -18,8 +18,6 @@ from nodes.sources.collecting import Lost
 from nodes.sources.docx import XML_BYTES
 from nodes.sources.parse import FILE_BYTES, READERS, parse
 from nodes.sources.text import LONGEST, Document, passages
-
-SPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def read(folder: Path, name: str, data: bytes) -> Document:
@@ -31,18 +29,6 @@ def reason(folder: Path, name: str, data: bytes) -> str:
     with pytest.raises(Lost) as caught:
         read(folder, name, data)
     return f"{caught.value.status}: {caught.value}"
-
-
-def docx(body: str, head: str = "") -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        xml = f'<?xml version="1.0"?>{head}<w:document xmlns:w="{SPACE}"><w:body>{body}</w:body></w:document>'
-        archive.writestr("word/document.xml", xml)
-    return file.getvalue()
-
-
-def paragraph(text: str) -> str:
-    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
 
 
 # What is no text.
