@@ -59,6 +59,8 @@ async def test_a_page_is_quoted_with_its_place(server: Site) -> None:
         ("Die Uhr hängt".encode("utf-16"), 'text/html; charset="utf-16"', "Die Uhr hängt"),
         ("Die Uhr hängt".encode(), "text/html; charset=klingon", "Die Uhr hängt"),
         ("Die Uhr hängt".encode(), "text/html; charset=zip", "Die Uhr hängt"),
+        (b"The clock hangs-z9", "text/html; charset=punycode", "The clock hangs-z9"),
+        (b"The clock hangs \\u0041", "text/html; charset=unicode-escape", "The clock hangs \\u0041"),
         (b"a,clock\n1,2", "text/csv", "a,clock\n1,2"),
     ],
 )
