@@ -111,6 +111,27 @@ async def test_what_may_wait_for_the_next_change_is_made_in_its_transaction(monk
     assert database.rows["b"] == {"count": 3}
 
 
+async def test_a_loop_is_woken_once_for_all_that_one_transaction_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken, loop = list[Any](), asyncio.get_running_loop()
+    wake = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *call: (woken.append(call), wake(*call))[1])
+    database, held = Counting(), threading.Event()
+    books: Any = queued.QueuedStore(lambda: database)  # type: ignore[arg-type, return-value]
+
+    def hold(rows: Rows) -> Rows:
+        assert held.wait(60)
+        return rows
+
+    books.change_soon(["z"], hold)
+    asked = [asyncio.create_task(books.change([str(number)], one_more)) for number in range(50)]
+    asked[7].cancel()
+    await asyncio.sleep(0)  # all of them have asked
+    held.set()
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert len(woken) == 1 and [type(end) for end in ends].count(dict) == 49
+    books.close()
+
+
 def test_what_may_wait_is_made_soon_when_nobody_comes() -> None:
     database = Counting()
     books: Any = queued.QueuedStore(lambda: database)  # type: ignore[arg-type, return-value]

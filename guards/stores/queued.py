@@ -1,17 +1,19 @@
 """Queued: a store behind a database, whose one thread does what everybody asks for, in that order.
 
 No connection is shared between threads, no event loop waits for a disk, and what is asked for at the same time is done
-in one transaction: 200 branches that reserve at once cost a few of them. The thread ends when nobody needs it.
+in one transaction and told to each event loop at once: 200 branches that reserve together cost a few of them, and to
+wake a loop is the dearest part. The thread ends when nobody needs it.
 """
 
 import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
@@ -45,13 +47,14 @@ class Database(Protocol):
 
 @dataclass(eq=False)
 class _Job:
-    """One thing to do: a change, or with `ask` a question."""
+    """One thing to do: a change, or with `ask` a question. Its end is told to who waits in an event loop, or kept."""
 
+    done: "asyncio.Future[Rows] | Future[Rows]"
     keys: Sequence[str] = ()
     decide: Decide = dict
     ask: Callable[[Database], Rows] | None = None
-    done: "Future[Rows]" = field(default_factory=Future)
     begun: bool = False
+    told: bool = False
 
 
 class QueuedStore:
@@ -71,12 +74,12 @@ class QueuedStore:
 
     async def change(self, keys: Sequence[str], decide: Decide) -> Rows:
         """Read some rows, decide, write."""
-        return await asyncio.wrap_future(self._put(_Job(keys, decide)))
+        return await self._answer(keys, decide)
 
     def change_soon(self, keys: Sequence[str], decide: Decide, *, with_next: bool = False) -> None:
         """The same without waiting."""
-        self._last = self._put(_Job(keys, decide), wake=not with_next)
-        self._last.add_done_callback(_complain)
+        self._last = Future()
+        self._put(_Job(self._last, keys, decide), wake=not with_next)
 
     async def settled(self) -> None:
         """Wait until the last of those changes, hence each of them, is written."""
@@ -89,11 +92,11 @@ class QueuedStore:
 
     async def due(self, prefix: str, before: float, at_most: int) -> Rows:
         """Rows whose `until` is over, the oldest first."""
-        return await asyncio.wrap_future(self._put(_Job(ask=lambda database: database.due(prefix, before, at_most))))
+        return await self._answer(ask=lambda database: database.due(prefix, before, at_most))
 
     async def after(self, prefix: str, key: str, at_most: int) -> Rows:
         """Rows whose keys begin so and come after `key`, in the order of their keys."""
-        return await asyncio.wrap_future(self._put(_Job(ask=lambda database: database.after(prefix, key, at_most))))
+        return await self._answer(ask=lambda database: database.after(prefix, key, at_most))
 
     def close(self) -> None:
         """Finish what was asked for and let go of everything."""
@@ -103,7 +106,14 @@ class QueuedStore:
         if thread is not None:
             thread.join(CLOSE_SECONDS)
 
-    def _put(self, job: _Job, wake: bool = True) -> "Future[Rows]":
+    async def _answer(
+        self, keys: Sequence[str] = (), decide: Decide = dict, ask: Callable[[Database], Rows] | None = None
+    ) -> Rows:
+        waiter: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
+        self._put(_Job(waiter, keys, decide, ask))
+        return await waiter
+
+    def _put(self, job: _Job, wake: bool = True) -> None:
         with self._ready:
             self._jobs.append(job)
             if self._thread is None:
@@ -112,7 +122,6 @@ class QueuedStore:
                 self._thread.start()
             elif wake or len(self._jobs) >= AT_ONCE:
                 self._ready.notify()
-        return job.done
 
     def _wake(self) -> None:
         with self._ready:
@@ -121,7 +130,7 @@ class QueuedStore:
     def _work(self) -> None:
         database: Database | None = None
         while jobs := self._next():
-            database = self._attend(database, [job for job in jobs if job.done.set_running_or_notify_cancel()])
+            database = self._attend(database, [job for job in jobs if not job.done.cancelled()])
         _close(database)
 
     def _attend(self, database: Database | None, jobs: list[_Job]) -> Database | None:
@@ -152,13 +161,13 @@ class QueuedStore:
 def _do(database: Database, jobs: list[_Job]) -> None:
     changes = [job for job in jobs if job.ask is None]
     if changes:
-        _change(database, changes)
+        _tell(_change(database, changes))
     for job in jobs:
         if job.ask is not None:
-            job.done.set_result(job.ask(database))
+            _tell([(job, job.ask(database))])
 
 
-def _change(database: Database, jobs: list[_Job]) -> None:
+def _change(database: Database, jobs: list[_Job]) -> "list[tuple[_Job, Rows | Exception]]":
     """One transaction for all: each sees what those before it wrote, and one that raises writes nothing."""
     results: list[Rows | Exception] = []
 
@@ -172,11 +181,7 @@ def _change(database: Database, jobs: list[_Job]) -> None:
         return changed
 
     database.transact(sorted({key for job in jobs for key in job.keys}), work)
-    for job, result in zip(jobs, results, strict=True):
-        if isinstance(result, Exception):
-            job.done.set_exception(result)
-        else:
-            job.done.set_result(result)
+    return list(zip(jobs, results, strict=True))
 
 
 def _decided(job: _Job, rows: Rows) -> Rows | Exception:
@@ -189,9 +194,33 @@ def _decided(job: _Job, rows: Rows) -> Rows | Exception:
 
 def _fail(jobs: list[_Job], error: Exception) -> None:
     told = error if isinstance(error, StoreDown) else StoreDown(f"failed ({type(error).__name__})")
-    for job in jobs:
-        if not job.done.done():
-            job.done.set_exception(told)
+    _tell([(job, told) for job in jobs if not job.told])
+
+
+def _tell(results: "list[tuple[_Job, Rows | Exception]]") -> None:
+    """Say what came of them; each event loop is woken once."""
+    answers = defaultdict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Rows], Rows | Exception]]](list)
+    for job, result in results:
+        job.told = True
+        if isinstance(job.done, asyncio.Future):
+            answers[job.done.get_loop()].append((job.done, result))
+            continue
+        _give([(job.done, result)])
+        if isinstance(result, Exception):
+            log.warning("a change was not written", extra={"error": str(result)})
+    for loop, some in answers.items():
+        with suppress(RuntimeError):  # it was closed meanwhile
+            loop.call_soon_threadsafe(_give, some)
+
+
+def _give(answers: "Sequence[tuple[asyncio.Future[Rows] | Future[Rows], Rows | Exception]]") -> None:
+    for done, result in answers:
+        if done.done():  # who waited was cancelled meanwhile
+            continue
+        if isinstance(result, Exception):
+            done.set_exception(result)
+        else:
+            done.set_result(result)
 
 
 def _close(database: Database | None) -> None:
@@ -217,8 +246,3 @@ async def _end_of(job: "Future[Rows]") -> None:
 
     job.add_done_callback(tell)
     await asyncio.wrap_future(ended)
-
-
-def _complain(done: "Future[Rows]") -> None:
-    if not done.cancelled() and (error := done.exception()) is not None:
-        log.warning("a change was not written", extra={"error": str(error)})
