@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,10 +31,17 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def fresh_process() -> Iterator[None]:
-    """What a test leaves in the process is not there for the next one: a silenced log, books, open circuits."""
+    """What a test leaves in the process is not there for the next one: a silenced log, books, open circuits, clients.
+
+    `ChatOpenAI` shares a client between all models of one address, with connections of the loop that made them; a later
+    test may be given the same port and finds them, its own loop another one: "Event loop is closed".
+    """
     yield
     logging.getLogger("interlock").setLevel(logging.NOTSET)
     close_stores()
+    if clients := sys.modules.get("langchain_openai.chat_models._client_utils"):
+        clients._cached_async_httpx_client.cache_clear()
+        clients._cached_sync_httpx_client.cache_clear()
 
 
 @pytest.fixture
