@@ -9,6 +9,9 @@ interrupt or a cancellation. It first turns its own old holds into charges, and 
 new budget, a call that was really made twice costs twice, and nothing else does. What its earlier executions used is
 added to the run's record when it ends, so `run.spent` and the run's account agree whenever no task is under way.
 
+A settlement rides with the next change of the store, at the latest `LINGER_SECONDS` later; a process that is killed
+before has its hold charged as above. Where a checkpointer keeps the run, it is written before the node's result is.
+
 Not covered: what a provider bills above its own usage numbers; a reply longer than the maximum that the call stated.
 """
 
