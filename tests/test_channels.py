@@ -104,6 +104,38 @@ class Slow(GenericFakeChatModel):
             yield chunk
 
 
+class Breaking(Slow):
+    """A model whose stream breaks off after its pieces."""
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> Any:
+        async for chunk in super()._astream(*args, **kwargs):
+            yield chunk
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("more", [{}, {"subgraphs": True}, {"version": "v2"}])
+async def test_what_was_held_back_of_a_message_that_broke_off_comes_before_the_state(more: Any) -> None:
+    pieces = ("The key is ", SECRET[:6])
+
+    async def agent(state: State) -> State:
+        return {"answer": (await Breaking(messages=iter([]), pieces=pieces).ainvoke("key?")).content}
+
+    graph = guard(bare(agent), POLICY)
+    parts = [part async for part in graph.astream({"question": "q"}, stream_mode=["messages", "values"], **more)]
+    seen = [(part["type"], part["data"]) if more.get("version") else part[-2:] for part in parts]
+    told = "".join(data[0].content for mode, data in seen if mode == "messages")
+    assert seen[-1][0] == "values" and told == "".join(pieces)
+
+
+async def test_nothing_more_comes_of_a_message_whose_step_is_over() -> None:
+    chunks = Chunks(finder())
+    first, late = (AIMessageChunk(piece, id="m") for piece in (SECRET[:6], SECRET[6:]))
+    assert [part[1][0].content for part in chunks.parts(("messages", (first, {})))] == [""]
+    rest, values = chunks.parts(("values", {"answer": 1}))
+    assert rest[1][0].content == SECRET[:6] and values == ("values", {"answer": 1})
+    assert [part[1][0].content for part in chunks.parts(("messages", (late, {})))] == [""]
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("size", [1, 3, 7])
 async def test_a_secret_that_comes_in_pieces_is_held_back(spelling: str, size: int) -> None:

@@ -2,8 +2,9 @@
 
 What counts: the text of model chunks, whose end is held back while it may be the beginning of a secret, and what nodes
 stream themselves; updates and values were looked through when they were written. Unit: characters; the rest of a text
-comes with its message's last chunk. At the limit: the longest spelling of a secret is held back, no more. Not covered:
-pieces of one secret in two messages, or in two texts that a node streams itself.
+comes with its message's last chunk, or where that broke off before the state that its step ended in. At the limit: the
+longest spelling of a secret is held back, no more. Not covered: pieces of one secret in two messages, or in two texts
+that a node streams itself.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -68,19 +69,23 @@ class Chunks(Hide):
         super().__init__(own)
         self._held: dict[tuple[Any, ...], str] = {}
         self._last: dict[Any, tuple[Any, Any]] = {}
+        self._over: set[Any] = set()
         self._part: Any = None
         self._before: list[Any] = []
 
     def parts(self, part: Any) -> list[Any]:
-        """What may be shown of a part, behind what was held back of a block that ends with it."""
+        """What may be shown of a part, behind what was held back of what ends with it: a block, or messages cut off."""
+        broken = self.rest() if _ends_a_step(part) else []
         self._part, self._before, self.left = part, [], self.most
         shown = self.value(part)
-        return [*self._before, shown]
+        return [*broken, *self._before, shown]
 
     def rest(self) -> list[Any]:
-        """What was held back of messages that broke off."""
+        """What was held back of messages that broke off; nothing more of them is shown."""
         broken = list(self._last.values())
-        return [_with(part, chunk, self._chunk(chunk.model_copy(update=_ENDS))) for part, chunk in broken]
+        rest = [_with(part, chunk, self._chunk(chunk.model_copy(update=_ENDS))) for part, chunk in broken]
+        self._over.update(chunk.id for _, chunk in broken)
+        return rest
 
     def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
         """Chunks and events of a model's text by their pieces, all else as it is written."""
@@ -91,6 +96,8 @@ class Chunks(Hide):
         return super().value(value, name, depth)
 
     def _chunk(self, chunk: BaseMessageChunk) -> Any:
+        if chunk.id in self._over:
+            return type(chunk)(content="", id=chunk.id)
         ends = getattr(chunk, "chunk_position", None) == "last"
         shown = dict(chunk.__dict__)
         shown["content"] = self._content(chunk.id, chunk.content, ends)
@@ -165,6 +172,13 @@ class Chunks(Hide):
 
 
 _ENDS: Final = {"content": "", "tool_call_chunks": [], "chunk_position": "last"}
+
+
+def _ends_a_step(part: Any) -> bool:
+    """Whether it is the state of the graph itself: no node of its last step is running."""
+    if isinstance(part, dict):
+        return part.get("type") == "values" and not part.get("ns")
+    return isinstance(part, tuple) and part[-2:-1] == ("values",) and (len(part) == 2 or not part[0])
 
 
 def _place(part: Any) -> str:
