@@ -96,8 +96,9 @@ class Chunks(Hide):
         return super().value(value, name, depth)
 
     def _chunk(self, chunk: BaseMessageChunk) -> Any:
+        kind: Any = type(chunk)
         if chunk.id in self._over:
-            return type(chunk)(content="", id=chunk.id)
+            return kind(content="", id=chunk.id)
         ends = getattr(chunk, "chunk_position", None) == "last"
         shown = dict(chunk.__dict__)
         shown["content"] = self._content(chunk.id, chunk.content, ends)
@@ -109,7 +110,7 @@ class Chunks(Hide):
         rest = {name: super(Chunks, self).value(shown[name]) for name in ("additional_kwargs", "response_metadata")}
         self._remember(chunk, ends)
         made = {k: v for k, v in shown.items() if k not in ("tool_calls", "invalid_tool_calls", "type")}
-        return type(chunk)(**{**made, **rest})
+        return kind(**{**made, **rest})
 
     def _remember(self, chunk: BaseMessageChunk, ends: bool) -> None:
         self._last[chunk.id] = self._part, chunk
