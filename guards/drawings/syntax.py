@@ -44,11 +44,13 @@ def tree_of(function: types.FunctionType) -> ast.AST | None:
 
 
 def own(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function's own body, without the functions defined in it."""
-    for child in ast.iter_child_nodes(tree):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            yield child
-            yield from own(child)
+    """The nodes of a function's own body, in its order, without the functions defined in it."""
+    left = [*ast.iter_child_nodes(tree)][::-1]
+    while left:
+        step = left.pop()
+        if not isinstance(step, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield step
+            left += [*ast.iter_child_nodes(step)][::-1]
 
 
 def returned(tree: ast.AST) -> list[ast.expr | None]:

@@ -6,7 +6,6 @@ zip bomb nor an entity bomb goes off.
 
 import io
 import zipfile
-from xml.parsers import expat
 
 from nodes.sources.collecting import Lost
 from nodes.sources.plain import cut
@@ -53,6 +52,8 @@ def _directory_bytes(data: bytes) -> int:
 
 def _text(xml: bytes) -> str:
     """What stands in <w:t>, with line breaks and tabs."""
+    from xml.parsers import expat
+
     parser, parts, inside = expat.ParserCreate(namespace_separator=" "), list[str](), False
 
     def start(tag: str, _: object) -> None:
