@@ -89,7 +89,7 @@ class RateGate:
         key, now = PREFIX + provider, self._clock()
         if not headers or told(None, headers, now, status) is None:
             return
-        self._note(provider, now, True)
+        self._spoke.add(provider)
         self._store().change_soon([key], lambda rows: {key: told(rows[key], headers, now, status)})
         self._lines[provider].call_all()
 

@@ -21,6 +21,7 @@ in any thread and changes no row in place. What it raises leaves every row as it
 
 
 LINGER_SECONDS = 0.05
+"""What a change that may wait for the next one waits at most."""
 
 
 class StoreDown(Transient):
