@@ -47,7 +47,6 @@ class Cleaning:
         longest: Characters a string may have. Input: more is refused. Output: the string is withheld.
         most: Values (strings, numbers, entries) under one key. Input: more is refused. Output: the rest is withheld.
         deepest: Levels of nesting. Input: more is refused. Output: what lies deeper is withheld.
-        keep: Output only. Kinds that stay: any of "card", "email", "secret".
         actions: Output only. What happens to which kind, any of "secret", "card", "iban", "ssn", "email", "phone",
             "ip": "redact", "mask" (all but the end), "hash" (the same value has the same name, in this process alone),
             "block" (the whole string is withheld), "keep". Of kinds that are not named, phone numbers and IP addresses
@@ -65,7 +64,6 @@ class Cleaning:
     longest: int = 4_000
     most: int = 10_000
     deepest: int = 20
-    keep: frozenset[str] = frozenset()
     actions: Mapping[str, Action] = field(default_factory=dict, hash=False)
     at_once: bool | None = None
 
@@ -174,7 +172,7 @@ def _output_node(rule: Cleaning, keys: tuple[str, ...]) -> Any:
 
 async def washed(rule: Cleaning, key: str, value: Any) -> tuple[Any, list[Missing]]:
     """A value for a key as it may leave, and what had to be dropped; what was found goes on record."""
-    wash = Wash(rule.longest, rule.most, rule.deepest, rule.keep, rule.actions)
+    wash = Wash(rule.longest, rule.most, rule.deepest, rule.actions)
     cleaned = await _washed(wash, key, value)
     if wash.kinds:
         record("redacted", "output", rules=sorted(wash.kinds))

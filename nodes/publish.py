@@ -45,7 +45,7 @@ def unpublished(state: Mapping[str, Any]) -> Answer:
     No node cleans it any more, so it is cleaned here.
     """
     answer = _answer({"question": _text(state, "question")}, state.get("run") or Run(), None, ())
-    clean: Answer = Wash(OUTPUT.longest, OUTPUT.most, OUTPUT.deepest, OUTPUT.keep).top("answer", answer)
+    clean: Answer = Wash(OUTPUT.longest, OUTPUT.most, OUTPUT.deepest, OUTPUT.actions).top("answer", answer)
     return clean
 
 

@@ -290,7 +290,7 @@ async def test_ids_keep_addresses_but_no_secrets() -> None:
 
 
 async def test_a_kind_can_be_kept() -> None:
-    update = await clean(OUTPUT.but(keep=frozenset({"email"})), "reply")({"reply": f"a@b.com {CARD}"})
+    update = await clean(OUTPUT.but(actions={"email": "keep"}), "reply")({"reply": f"a@b.com {CARD}"})
     assert update == {"reply": "a@b.com [card removed]"}
 
 

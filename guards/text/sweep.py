@@ -25,6 +25,10 @@ from state.guarded import Missing
 IDS: Final = frozenset({"id", "trace_id", "source_id", "source_ids", "also", "path", "url", "place"})
 """Fields whose strings lead somewhere: they keep e-mail addresses."""
 
+NONE: Final = frozenset[str]()
+LEADING: Final = frozenset({"email"})
+"""Kinds that stay in any text, and in what leads somewhere."""
+
 TOO_MUCH: Final = "it holds too much or is nested too deep"
 
 QUOTE: Final = frozenset({"text", "source_id", "start", "end"})
@@ -165,7 +169,6 @@ class Wash(_Sweep):
         longest: Characters a string may have; a longer one is withheld.
         most: Values there may be; what comes after them is withheld.
         deepest: Levels of nesting there may be; what lies deeper is withheld.
-        keep: Kinds that stay.
         actions: What happens to which kind (`guards.scan.output`); of those that are not named, phone numbers and IP
             addresses stay and all others are removed.
 
@@ -174,16 +177,8 @@ class Wash(_Sweep):
         kinds: What kinds of things were found.
     """
 
-    def __init__(
-        self,
-        longest: int,
-        most: int,
-        deepest: int,
-        keep: frozenset[str] = frozenset(),
-        actions: Mapping[str, Action] | None = None,
-    ) -> None:
+    def __init__(self, longest: int, most: int, deepest: int, actions: Mapping[str, Action] | None = None) -> None:
         super().__init__(longest, most, deepest)
-        self.keep = keep
         self.actions = actions or {}
         self.lost: list[Missing] = []
         self.kinds: set[str] = set()
@@ -212,7 +207,7 @@ class Wash(_Sweep):
 
     def number(self, value: Any) -> Any:
         """The number, unless its digits are those of a card."""
-        if isinstance(value, int) and abs(value) >= 10**12 and self._changed(str(value), self.keep)[1]:
+        if isinstance(value, int) and abs(value) >= 10**12 and self._changed(str(value), NONE)[1]:
             return 0
         return value
 
@@ -235,7 +230,7 @@ class Wash(_Sweep):
 
     def _tainted(self, quote: Any) -> bool:
         text = read(quote, "text")
-        kinds = self._redacted(text, self.keep)[1] if len(text) <= self.longest else ("too much",)
+        kinds = self._redacted(text, NONE)[1] if len(text) <= self.longest else ("too much",)
         if kinds:
             self._drop(str(read(quote, "source_id"))[:200], kinds)
         return bool(kinds)
@@ -258,7 +253,7 @@ class Wash(_Sweep):
         return treated(text, {"phone": "keep", "ip": "keep", **self.actions, **dict.fromkeys(keep, "keep")})
 
     def _kept(self, name: str) -> frozenset[str]:
-        return self.keep | {"email"} if name in IDS else self.keep
+        return LEADING if name in IDS else NONE
 
     def _drop(self, source: str, kinds: Iterable[str]) -> None:
         named = redact(source, self._kept("id"), self._own)[0]
